@@ -37,7 +37,12 @@ export const run: Run = async (file, args, { timeoutMs, signal, input = '', maxB
     forceKillAfterDelay: 2_000,
     maxBuffer: maxBytes,
     extendEnv: false,
-    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/', LC_ALL: 'C', ...env },
+    env: {
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      HOME: '/',
+      LC_ALL: 'C',
+      ...env,
+    },
     stripFinalNewline: false,
     ...(signal && { cancelSignal: signal }),
   })

@@ -17,6 +17,8 @@ export interface Gauge {
   bad: number
   /** Under this it is good again; between `leave` and `warn` nothing changes (hysteresis). */
   leave: number
+  /** It fills up slowly and counts in percent: its figures are kept, and "full in about 5 h" is worked out. */
+  fills?: true
 }
 
 /** What one look at one thing saw. Plain JSON: facts in plain words, no markup. */

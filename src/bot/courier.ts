@@ -1,0 +1,154 @@
+// The courier: keeps every copy of every card at its newest revision, serial per chat, patient with limits.
+
+import { messageOf } from '../errors.ts'
+import { errorFields, type Log } from '../log.ts'
+import type { Audience, Card, Cards, DueCopy } from '../ops/state/cards.ts'
+import type { Chats } from '../ops/state/chats.ts'
+import { TelegramError, waitMs } from './telegram.ts'
+
+/** The one voice that the courier speaks with. Each call throws a TelegramError when it fails. */
+export interface Voice {
+  /** @returns the id of the new message. */
+  send(chatId: number, card: Card, options: { unseen: boolean; replyTo?: number }): Promise<number>
+  edit(chatId: number, messageId: number, card: Card): Promise<void>
+}
+
+export interface CourierOptions {
+  cards: Cards
+  chats: Chats
+  voice: Voice
+  /** The configured alert chat; without one the owners are the audience. */
+  chatId?: number
+  owners: readonly number[]
+  now: () => number
+  log: Log
+}
+
+export interface Courier {
+  start(): void
+  /** Waits for the calls under way; what is left waits on disk. */
+  stop(): Promise<void>
+  /** Where cards for the alert chat go now. */
+  route(): { chats: number[]; instead?: string }
+}
+
+/** Follows a group to what it became. */
+export function whereIs(chatId: number, known: ReturnType<Chats['list']>): number {
+  return known.find(({ id }) => id === chatId)?.movedTo ?? chatId
+}
+
+const SLOWEST_LOOK_MS = 30_000
+
+export function createCourier({ cards, chats, voice, chatId, owners, now, log }: CourierOptions): Courier {
+  /** Chats that a call is under way for, or that Telegram has asked us to leave alone for a while. */
+  const busy = new Map<number, Promise<void>>()
+  const quietUntil = new Map<number, number>()
+  let timer: NodeJS.Timeout | undefined
+  let stopped = true
+
+  function route(): { chats: number[]; instead?: string } {
+    const known = chats.list()
+    if (chatId === undefined) return { chats: [...owners] }
+    const home = whereIs(chatId, known)
+    const closed = known.find(({ id }) => id === home)?.closed
+    return closed ? { chats: [...owners], instead: closed } : { chats: [home] }
+  }
+
+  function chatsFor(audience: Audience): number[] {
+    if (audience === 'alerts') return route().chats
+    return audience === 'owners' ? [...owners] : [Number(audience.slice('chat:'.length))]
+  }
+
+  /** Chooses the chats of cards that have none yet. With nobody to tell, a card waits. */
+  function address(): void {
+    for (const { id, audience, dueAt } of cards.unaddressed()) {
+      const targets = chatsFor(audience)
+      if (targets.length > 0) cards.address(id, targets, dueAt)
+    }
+  }
+
+  async function deliver(copy: DueCopy): Promise<void> {
+    const { card, chatId: chat, messageId, replyTo } = copy
+    if (messageId === undefined) {
+      const id = await voice.send(chat, card, {
+        unseen: copy.unseen,
+        ...(replyTo !== undefined && { replyTo }),
+      })
+      cards.delivered(copy, id, card.revision)
+    } else {
+      await voice.edit(chat, messageId, card)
+      cards.delivered(copy, messageId, card.revision)
+    }
+  }
+
+  /** A closed chat's cards go to the owners in private instead, those that wait for it included. */
+  function closeChat(chat: number, reason: string): void {
+    chats.close(chat, reason, now())
+    log.warn('a chat cannot be written to', { chat, reason })
+    const home = chatId === undefined ? undefined : whereIs(chatId, chats.list())
+    if (chat === home) cards.readdress(chat, owners, now())
+  }
+
+  function onFailure(copy: DueCopy, error: unknown): void {
+    const { chatId: chat, card, tries } = copy
+    const failure = error instanceof TelegramError ? error.failure : { kind: 'rejected' as const }
+    const meanings = {
+      unchanged: () => cards.delivered(copy, copy.messageId ?? 0, card.revision),
+      gone: () => cards.lost(copy),
+      closed: () => closeChat(chat, messageOf(error)),
+      rejected: () => {
+        log.error('a card can not be delivered', { card: card.id, kind: card.kind, ...errorFields(error) })
+        cards.bury(copy, messageOf(error))
+      },
+    }
+    if (failure.kind === 'moved') chats.move(chat, failure.to)
+    else if (failure.kind === 'later' || failure.kind === 'fatal') {
+      const until = now() + waitMs(failure, tries)
+      quietUntil.set(chat, until)
+      cards.postpone(copy, until)
+    } else meanings[failure.kind]()
+  }
+
+  async function serve(copy: DueCopy): Promise<void> {
+    try {
+      await deliver(copy)
+    } catch (error) {
+      onFailure(copy, error)
+    }
+  }
+
+  /** One call a chat at a time; when it ends we look again. */
+  function look(): void {
+    if (stopped) return
+    address()
+    const at = now()
+    for (const copy of cards.due(at)) {
+      if (busy.has(copy.chatId) || (quietUntil.get(copy.chatId) ?? 0) > at) continue
+      const call = serve(copy).finally(() => {
+        busy.delete(copy.chatId)
+        look()
+      })
+      busy.set(copy.chatId, call)
+    }
+    clearTimeout(timer)
+    const next = Math.min(cards.nextDue() ?? Number.POSITIVE_INFINITY, at + SLOWEST_LOOK_MS)
+    timer = setTimeout(look, Math.max(50, next - at))
+  }
+
+  return {
+    start() {
+      stopped = false
+      // What was closed may have been opened while we were away: one try each start.
+      for (const { id, closed } of chats.list()) if (closed) chats.open(id, now())
+      cards.watch(look)
+      look()
+    },
+    async stop() {
+      stopped = true
+      clearTimeout(timer)
+      cards.watch(() => {})
+      await Promise.allSettled(busy.values())
+    },
+    route,
+  }
+}

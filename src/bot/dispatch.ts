@@ -1,0 +1,216 @@
+// The one road for every command, button and console line: role → place → args → staleness → confirm → run → answer.
+
+import { messageOf, OpsError } from '../errors.ts'
+import { errorFields, type Log } from '../log.ts'
+import type { Audit } from '../ops/state/audit.ts'
+import { type Asking, createAsking } from './ask.ts'
+import { type Command, mayCall, nearest, type Person, type Place, parseArgs, usage } from './command.ts'
+import { CONFIRM_MS, createConfirmations } from './confirm.ts'
+import { type Page, plain } from './page.ts'
+
+/** A call on its way: what was typed or pressed, by whom and where. */
+export interface Incoming {
+  person: Person
+  place: Place
+  /** A line with or without its slash, or a button's data. */
+  text: string
+  button: boolean
+  /** Why a change may not be made because of the time that passed, in words; absent when it is fresh. */
+  stale?: string
+  /** In a group: the line named this bot. */
+  addressed: boolean
+  now: number
+  /** Called before a change begins; what it commits keeps the change from being made twice. */
+  begin(): void
+}
+
+/** What is to be shown, and how. */
+export interface Answer {
+  page: Page
+  /** Instead of the message whose button was pressed. */
+  inPlace?: true
+  /** Short enough for a toast over the button, and not worth a message. */
+  toast?: true
+}
+
+/** Prefixes of button data: run a line, run it in place, confirm. */
+const PRESS = { do: 'do:', up: 'up:', ok: 'ok:' } as const
+
+/** The data of a button, at most 64 bytes. */
+export const dataOf = (button: { run: string; inPlace?: true } | { confirm: string }): string =>
+  'confirm' in button ? PRESS.ok + button.confirm : (button.inPlace ? PRESS.up : PRESS.do) + button.run
+
+export interface DispatchOptions {
+  commands: readonly Command[]
+  audit: Pick<Audit, 'note'>
+  log: Log
+}
+
+export type Dispatch = ReturnType<typeof createDispatch>
+
+/** A sentence that the sender is to read; its first line is the verdict. */
+const refusal = (text: string): Page => {
+  const [title = '', ...lines] = text.split('\n')
+  return { mark: 'unknown', title, lines }
+}
+
+export function createDispatch({ commands, audit, log }: DispatchOptions) {
+  const confirmations = createConfirmations()
+  const asking: Asking = createAsking()
+
+  function find(name: string, { role }: Person): Command {
+    const found = commands.find((each) => each.name === name)
+    if (found) return found
+    const open = commands.filter((each) => mayCall(role, each)).map((each) => each.name)
+    const meant = nearest(name, open)
+    throw new OpsError(
+      `There is no command /${name.slice(0, 32)}.\n${meant ? `Did you mean /${meant}? ` : ''}/help lists them all.`,
+    )
+  }
+
+  function checkRole(found: Command, { person, now }: Incoming): void {
+    if (mayCall(person.role, found)) return
+    audit.note(person.name, 'refused', `/${found.name} needs ${found.role}`, now)
+    throw new OpsError(`/${found.name} is for the role ${found.role}; yours is ${person.role}.`)
+  }
+
+  /** A change has to be meant for us, and meant now. */
+  function checkChange(found: Command, { place, stale, button, addressed }: Incoming): void {
+    if (!found.danger) return
+    if (place.kind === 'group' && !button && !addressed)
+      throw new OpsError(
+        `In a group I change something only when I am named.\nWrite /${found.name}@… with my name behind it, so that no other bot takes it for its own.`,
+      )
+    if (stale) throw new OpsError(stale)
+  }
+
+  /** Shows the plan of a dangerous command and waits for its confirmation. */
+  async function confirm(
+    found: Command,
+    args: Record<string, unknown>,
+    line: string,
+    incoming: Incoming,
+  ): Promise<Answer> {
+    const { person, place, now } = incoming
+    const plan = await found.plan?.({ args, person, place, now })
+    if (!plan) throw new Error(`/${found.name} has no plan`)
+    const bound = { command: found, args, line, basis: plan.basis, personId: person.id, chatId: place.chatId }
+    if (plan.typed === undefined) {
+      const nonce = confirmations.issue(bound, now)
+      const buttons = [...(plan.page.buttons ?? []), [{ label: 'Do it', confirm: nonce }]]
+      return { page: { mark: 'question', ...plan.page, buttons } }
+    }
+    const { typed } = plan
+    asking.ask(person, place, {
+      expiresAt: now + CONFIRM_MS,
+      answer: async (words) => {
+        if (words.trim() !== typed) return refusal(`That is not "${typed}": nothing was done.`)
+        const again = await found.plan?.({ args, person, place, now })
+        if (again?.basis !== plan.basis)
+          return refusal('It changed in the meantime: nothing was done.\nSend it again to see the new plan.')
+        return await found.run({ args, person, place, now })
+      },
+    })
+    const lines = [...(plan.page.lines ?? []), ['Type ', { code: typed }, ' to do it.']]
+    return { page: { mark: 'question', ...plan.page, lines } }
+  }
+
+  async function run(line: string, incoming: Incoming): Promise<Page | Answer> {
+    const [word = '', ...words] = line.replace(/^\//, '').split(/\s+/).filter(Boolean)
+    const found = find(word.toLowerCase(), incoming.person)
+    checkRole(found, incoming)
+    const args = parseArgs(found, words)
+    checkChange(found, incoming)
+    if (found.danger && found.danger !== 'safe') return await confirm(found, args, line, incoming)
+    if (found.danger) incoming.begin()
+    const { person, place, now } = incoming
+    return await found.run({ args, person, place, now })
+  }
+
+  async function redeem(nonce: string, incoming: Incoming): Promise<Answer> {
+    const { person, place, now } = incoming
+    const { state, pending } = confirmations.redeem(nonce, person, place, now)
+    if (!pending) {
+      const why =
+        state === 'foreign'
+          ? 'Only who asked can confirm it.'
+          : 'This confirmation is used up or older than my last start. Send the command again.'
+      return { page: refusal(why), toast: true }
+    }
+    const { command: found, args, line, basis } = pending
+    const again = { buttons: [[{ label: 'Show again', run: line.replace(/^\//, '') }]] }
+    if (state === 'expired' || incoming.stale)
+      return { page: { ...refusal('Expired: nothing was done.'), ...again } }
+    checkRole(found, incoming)
+    const plan = await found.plan?.({ args, person, place, now })
+    if (plan?.basis !== basis)
+      return { page: { ...refusal('It changed since this plan was shown: nothing was done.'), ...again } }
+    incoming.begin()
+    return { page: await found.run({ args, person, place, now }) }
+  }
+
+  /** A page for whatever was thrown: a sentence for an OpsError, a plain admission for a bug. */
+  function apologise(error: unknown, incoming: Incoming): Page {
+    if (error instanceof OpsError) return refusal(messageOf(error))
+    log.error('a command broke', { by: incoming.person.name, ...errorFields(error) })
+    return { mark: 'bad', title: 'Something broke inside opsbot.', lines: ['The log has the details.'] }
+  }
+
+  return {
+    /** Answers a line or a pressed button. Never throws. */
+    async handle(incoming: Incoming): Promise<Answer> {
+      const { text, button } = incoming
+      try {
+        if (!button) return answered(await run(text, incoming))
+        if (text.startsWith(PRESS.ok)) return await redeem(text.slice(PRESS.ok.length), incoming)
+        if (text.startsWith(PRESS.do)) return answered(await run(text.slice(PRESS.do.length), incoming))
+        if (text.startsWith(PRESS.up))
+          return { ...answered(await run(text.slice(PRESS.up.length), incoming)), inPlace: true }
+        throw new OpsError('I do not know this button any more.\nSend the command again.')
+      } catch (error) {
+        return { page: apologise(error, incoming), ...(button && { toast: true }) }
+      }
+    },
+    /**
+     * Answers words that are no command: a question's answer, if one waits. Never throws.
+     * @param words undefined when they were lost with an earlier process.
+     * @returns undefined when nobody asked.
+     */
+    async hear(words: string | undefined, incoming: Incoming): Promise<Answer | undefined> {
+      const { person, place, now } = incoming
+      const question = asking.take(person, place, now)
+      if (words === undefined)
+        return {
+          page: refusal(
+            'I was restarted before I could read what you wrote, and I keep no such words.\nIf it answered a question, send the command again.',
+          ),
+        }
+      if (!question)
+        return place.kind === 'group'
+          ? undefined
+          : {
+              page: refusal(
+                'I only understand commands.\n/help lists them; it may also be that my question ran out.',
+              ),
+            }
+      try {
+        if (incoming.stale) throw new OpsError(incoming.stale)
+        incoming.begin()
+        return { page: await question.answer(words) }
+      } catch (error) {
+        return { page: apologise(error, incoming) }
+      }
+    },
+    /** Lets a command ask something that the next words answer. */
+    asking,
+    usage: (name: string) => commands.filter((each) => each.name === name).map(usage)[0],
+  }
+}
+
+function answered(result: Page | Answer): Answer {
+  return 'page' in result ? result : { page: result }
+}
+
+/** The words of a page as a toast, at most Telegram's 200 characters. */
+export const toastOf = (page: Page): string =>
+  [page.title, ...(page.lines ?? [])].map(plain).join(' ').slice(0, 200).toWellFormed()

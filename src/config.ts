@@ -1,0 +1,175 @@
+// Environment → Config, with every mistake said at once; the only reader of process.env.
+
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { parseEnv } from 'node:util'
+import { messageOf, OpsError } from './errors.ts'
+import { KEYS, type Key, type KeyName, type Values } from './keys.ts'
+
+type Environment = Record<string, string | undefined>
+
+export type Role = 'viewer' | 'operator' | 'owner'
+
+/** What systemd told us at start, when it started us. */
+export interface Supervisor {
+  notifySocket?: string
+  /** How often it wants to hear from us, at the latest. Milliseconds. */
+  watchdogMs?: number
+}
+
+export interface Config {
+  telegram?: { token: string; apiRoot: string; chatId?: number; threadId?: number; proxy?: string }
+  /** Numeric user id → role. */
+  people: ReadonlyMap<number, Role>
+  owners: readonly number[]
+  stateDir: string
+  timeZone: string
+  quietHours?: { from: string; to: string }
+  digestSchedule: string
+  watchMs: number
+  limits: {
+    diskPercent: number
+    inodesPercent: number
+    memoryPercent: number
+    swapPercent: number
+    loadPerCore: number
+    stealPercent: number
+    filesPercent: number
+    diskMounts: string[] | undefined
+  }
+  heartbeatUrl?: string
+  proxy?: string
+  supervisor: Supervisor
+  /** Values that must never be seen. */
+  secrets: readonly string[]
+}
+
+/** A configuration that cannot be used: every mistake in it, one a line. The process exits with 78 (EX_CONFIG). */
+export class ConfigError extends OpsError {}
+
+/**
+ * The environment, with the `.env` beside the program underneath it. Nothing is written to process.env, so that
+ * children never inherit what only we need.
+ */
+export function readEnvironment(): Environment {
+  const file = process.env.OPSBOT_ENV_FILE ?? join(import.meta.dirname, '..', '.env')
+  try {
+    return { ...parseEnv(readFileSync(file, 'utf8')), ...process.env }
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && !process.env.OPSBOT_ENV_FILE)
+      return process.env
+    throw new ConfigError(`The environment file ${file} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** systemd's credential of a secret key, which wins over the environment. */
+function credential(env: Environment, name: string): string | undefined {
+  if (!env.CREDENTIALS_DIRECTORY) return undefined
+  try {
+    return readFileSync(join(env.CREDENTIALS_DIRECTORY, name.toLowerCase()), 'utf8').trim() || undefined
+  } catch {
+    return undefined
+  }
+}
+
+function parseKeys(env: Environment): { values: Values; mistakes: string[] } {
+  const mistakes: string[] = []
+  const values: Record<string, unknown> = {}
+  for (const [name, key] of Object.entries<Key>(KEYS)) {
+    const given = (key.secret && credential(env, name)) || env[name]?.trim() || undefined
+    const parsed = key.schema.safeParse(given)
+    if (parsed.success) values[name] = parsed.data
+    else
+      mistakes.push(
+        ...parsed.error.issues.map(
+          (issue) => `${name} ${issue.message}${key.secret || !given ? '' : `, not "${given}"`}`,
+        ),
+      )
+  }
+  return { values: values as Values, mistakes }
+}
+
+/** Keys that are ours by their first word and that nobody reads: most likely a slip of the pen. */
+function strayKeys(env: Environment): string[] {
+  return Object.keys(env)
+    .filter((name) => /^(OPSBOT|ALERT)_/.test(name) && !(name in KEYS) && name !== 'OPSBOT_ENV_FILE')
+    .map((name) => `${name} is not a key that opsbot knows`)
+}
+
+function rolesOf(values: Values, mistakes: string[]): Map<number, Role> {
+  const people = new Map<number, Role>()
+  const lists = [
+    ['owner', values.OPSBOT_OWNERS],
+    ['operator', values.OPSBOT_OPERATORS],
+    ['viewer', values.OPSBOT_VIEWERS],
+  ] as const
+  for (const [role, members = []] of lists)
+    for (const id of members) {
+      if (people.has(id)) mistakes.push(`${id} is listed twice: as ${people.get(id)} and as ${role}`)
+      people.set(id, people.get(id) ?? role)
+    }
+  return people
+}
+
+/**
+ * Checks the environment and gives the configuration.
+ * @throws ConfigError that lists every mistake with its key's name.
+ */
+export function parseConfig(env: Environment): Config {
+  const { values, mistakes } = parseKeys(env)
+  const people = rolesOf(values, mistakes)
+  if (values.TELEGRAM_THREAD_ID && !values.TELEGRAM_CHAT_ID)
+    mistakes.push('TELEGRAM_THREAD_ID needs TELEGRAM_CHAT_ID: a topic belongs to a chat')
+  mistakes.push(...strayKeys(env))
+  if (mistakes.length > 0)
+    throw new ConfigError(`The configuration cannot be used:\n  ${mistakes.join('\n  ')}`)
+
+  const [from, to] = values.OPSBOT_QUIET_HOURS?.split('-') ?? []
+  const token = values.TELEGRAM_BOT_TOKEN
+  const watchdogUsec = Number(env.WATCHDOG_USEC)
+  const secrets = Object.entries<Key>(KEYS)
+    .filter(([, key]) => key.secret)
+    .flatMap(([name]) => values[name as KeyName] ?? [])
+    .map(String)
+  return {
+    ...(token && {
+      telegram: {
+        token,
+        apiRoot: values.TELEGRAM_API_ROOT,
+        ...(values.TELEGRAM_CHAT_ID !== undefined && { chatId: values.TELEGRAM_CHAT_ID }),
+        ...(values.TELEGRAM_THREAD_ID !== undefined && { threadId: values.TELEGRAM_THREAD_ID }),
+        ...(values.HTTPS_PROXY && { proxy: values.HTTPS_PROXY }),
+      },
+    }),
+    people,
+    owners: values.OPSBOT_OWNERS,
+    stateDir:
+      values.OPSBOT_STATE_DIR ??
+      env.STATE_DIRECTORY?.split(':')[0] ??
+      join(env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local/state'), 'opsbot'),
+    timeZone: values.OPSBOT_TIME_ZONE ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
+    ...(from && to && { quietHours: { from, to } }),
+    digestSchedule: values.DIGEST_SCHEDULE,
+    watchMs: values.WATCH_SECONDS * 1_000,
+    limits: {
+      diskPercent: values.ALERT_DISK_PERCENT,
+      inodesPercent: values.ALERT_INODES_PERCENT,
+      memoryPercent: values.ALERT_MEMORY_PERCENT,
+      swapPercent: values.ALERT_SWAP_PERCENT,
+      loadPerCore: values.ALERT_LOAD_PER_CORE,
+      stealPercent: values.ALERT_STEAL_PERCENT,
+      filesPercent: values.ALERT_FILES_PERCENT,
+      diskMounts: values.DISK_MOUNTS,
+    },
+    ...(values.HEARTBEAT_URL && { heartbeatUrl: values.HEARTBEAT_URL }),
+    ...(values.HTTPS_PROXY && { proxy: values.HTTPS_PROXY }),
+    supervisor: {
+      ...(env.NOTIFY_SOCKET && { notifySocket: env.NOTIFY_SOCKET }),
+      ...(watchdogUsec > 0 && { watchdogMs: watchdogUsec / 1_000 }),
+    },
+    secrets,
+  }
+}

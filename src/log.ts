@@ -1,0 +1,65 @@
+// The log: JSON lines for journald, with every known secret and everything secret-shaped blotted out.
+
+/** What takes secrets out of any text that leaves the process or is stored. */
+export type Redact = (text: string) => string
+
+/**
+ * Shapes that are secret whoever's they are: Telegram bot tokens, Anthropic keys and tokens, JWTs, bearer headers,
+ * and 64 hex digits (OpenClaw's gateway token).
+ */
+const SHAPES =
+  /\b\d{6,12}:[\w-]{30,}|\bsk-ant-[\w-]{6,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(?:Bearer|Basic)\s+[\w.~+/=-]{8,}|\b[0-9a-f]{64}\b/gi
+
+/** Shorter values are too common to be blotted out wherever they stand. */
+const SHORTEST_SECRET = 6
+
+/** @param secrets values that must never be seen, in any encoding that they commonly travel in. */
+export function createRedact(secrets: readonly string[]): Redact {
+  const known = secrets
+    .filter((secret) => secret.length >= SHORTEST_SECRET)
+    .flatMap((secret) => [
+      secret,
+      encodeURIComponent(secret),
+      JSON.stringify(secret).slice(1, -1),
+      Buffer.from(secret).toString('base64').replace(/=+$/, ''),
+    ])
+  const values = [...new Set(known)].sort((a, b) => b.length - a.length)
+  return (text) => {
+    let clean = text
+    for (const value of values) clean = clean.replaceAll(value, '[redacted]')
+    return clean.replace(SHAPES, '[redacted]')
+  }
+}
+
+const LEVELS = { debug: 7, info: 6, warn: 4, error: 3 } as const
+type Fields = Record<string, unknown>
+
+export type Log = Record<keyof typeof LEVELS, (message: string, fields?: Fields) => void>
+
+/** An error as fields of a log line: its message, its stack and the messages of its causes. */
+export function errorFields(error: unknown): Fields {
+  if (!(error instanceof Error)) return { error: String(error) }
+  const cause = error.cause instanceof Error ? { cause: error.cause.message } : {}
+  return { error: error.message, stack: error.stack?.split('\n').slice(1, 6).join('\n'), ...cause }
+}
+
+/**
+ * @param write takes one line without its newline; the numeric `priority` is syslog's.
+ */
+export function createLog(redact: Redact, write: (line: string) => void): Log {
+  const at =
+    (level: keyof typeof LEVELS) =>
+    (message: string, fields: Fields = {}) =>
+      write(
+        redact(
+          JSON.stringify({
+            time: new Date().toISOString(),
+            level,
+            priority: LEVELS[level],
+            message,
+            ...fields,
+          }),
+        ),
+      )
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}

@@ -1,0 +1,216 @@
+// The alert machine: one pure function from what was remembered and what was seen to what is remembered and told.
+
+import type { Observation, Verdict } from '../checks/index.ts'
+
+export type Severity = 'warning' | 'critical'
+
+/** Why something is told: it fired, got worse, still fires after a mute or after a while, or is over. */
+export type Tell = 'fired' | 'worse' | 'unmuted' | 'reminder' | 'resolved'
+
+export interface Firing {
+  severity: Severity
+  /** When it began to be bad. */
+  since: number
+  /** When it was bad for long enough. */
+  firedAt: number
+  /** Whether anybody was told; a mute or an inhibition may have kept it silent. */
+  told: boolean
+  /** Whether a mute began after it was told. */
+  hushed: boolean
+  /** How long it has been critical while only told as a warning. */
+  worseForMs: number
+  peak?: number
+  ack?: { by: string; at: number }
+  remindedAt: number
+  /** It fired because it went bad too often, not because it stayed bad. */
+  flapping?: true
+}
+
+/** What is remembered of one key. */
+export interface AlertMemory {
+  area: string
+  title: string
+  why: string
+  mend?: string
+  verdict: Verdict
+  lookedAt: number
+  /** Watched time for which it has been bad without a break, good without a break. */
+  badForMs: number
+  goodForMs: number
+  badSince?: number
+  zone?: 'bad' | 'between' | 'good'
+  firing?: Firing
+  /** The last time that it was over. */
+  resolved?: { since: number; at: number; severity: Severity; peak?: number }
+  /** When it turned bad lately, and when it fired lately. */
+  turns: number[]
+  fires: number[]
+  unit?: string
+}
+
+export interface Policy {
+  /** How long it must be bad before it fires. */
+  badMs: number
+  /** How long it must be good before it is over; doubled by each firing within `dampMs`, up to eightfold. */
+  goodMs: number
+  dampMs: number
+  /** The longest stretch between two looks that counts as watched. */
+  creditMs: number
+  /** Turning bad this often within this time fires it too. */
+  flaps: { times: number; withinMs: number }
+  /** How long after it was told it is told again while nobody has acknowledged it; absent: never. */
+  remindMs?: number
+}
+
+/** What else a look depends on: the policy, a mute that somebody set, a bad cause that is told already. */
+export interface Circumstances {
+  policy: Policy
+  muted: boolean
+  inhibited: boolean
+}
+
+/**
+ * The default policy: bad for 3 looks (so 2 cycles apart), good for 5, with a tenth of a cycle for a clock that is early.
+ * Source of the figures: anchors of the field, where this pair alone stays silent on all of hovering, steps and spikes.
+ */
+export function defaultPolicy(cycleMs: number): Policy {
+  return {
+    badMs: 1.9 * cycleMs,
+    goodMs: 3.9 * cycleMs,
+    dampMs: 2 * 3_600_000,
+    creditMs: 1.5 * cycleMs,
+    flaps: { times: 5, withinMs: 20 * cycleMs },
+  }
+}
+
+/** Bad, good, or in the gap between the two limits where nothing may change. */
+type Zone = 'bad' | 'between' | 'good'
+
+function zoneOf({ verdict, gauge }: Observation): Zone {
+  if (verdict === 'warn' || verdict === 'bad') return 'bad'
+  return verdict === 'ok' && gauge && gauge.value >= gauge.leave ? 'between' : 'good'
+}
+
+const recent = (times: readonly number[], now: number, withinMs: number) =>
+  times.filter((time) => now - time < withinMs)
+
+function firstSight({ area, title, why, verdict }: Observation, now: number): AlertMemory {
+  return { area, title, why, verdict, lookedAt: now, badForMs: 0, goodForMs: 0, turns: [], fires: [] }
+}
+
+/** Counts this look into the streaks; `passed` is the watched time since the last one. */
+function count(
+  memory: AlertMemory,
+  seen: Observation,
+  zone: Zone,
+  now: number,
+  passed: number,
+  policy: Policy,
+) {
+  const { title, why, verdict, gauge, mend } = seen
+  const streak = (of: Zone, ms: number) => (zone === of && memory.zone === of ? ms + passed : 0)
+  const { badSince = now, ...rest } = memory
+  const turned = zone === 'bad' && memory.zone !== 'bad'
+  const next: AlertMemory = {
+    ...rest,
+    ...{ title, why, verdict, zone, lookedAt: now },
+    badForMs: streak('bad', memory.badForMs),
+    goodForMs: streak('good', memory.goodForMs),
+    turns: [...recent(memory.turns, now, policy.flaps.withinMs), ...(turned ? [now] : [])],
+    ...(zone === 'bad' && { badSince }),
+    ...(gauge && { unit: gauge.unit }),
+    ...(mend && { mend }),
+  }
+  return next
+}
+
+/** What an alert that fires looks like at first. */
+function ignite(
+  { badSince, turns }: AlertMemory,
+  seen: Observation,
+  told: boolean,
+  flapping: boolean,
+  now: number,
+) {
+  const since = (flapping ? turns[0] : badSince) ?? now
+  const firing: Firing = {
+    severity: seen.verdict === 'bad' ? 'critical' : 'warning',
+    since,
+    firedAt: now,
+    told,
+    hushed: false,
+    worseForMs: 0,
+    remindedAt: now,
+    ...(seen.gauge && { peak: seen.gauge.value }),
+    ...(flapping && { flapping }),
+  }
+  return firing
+}
+
+/** What there is to say of an alert that goes on firing. */
+function tellOf(firing: Firing, now: number, { policy, muted, inhibited }: Circumstances): Tell | undefined {
+  if (muted || inhibited) return undefined
+  if (!firing.told) return 'fired'
+  if (firing.severity === 'warning' && firing.worseForMs >= policy.badMs) return 'worse'
+  if (firing.hushed) return 'unmuted'
+  if (policy.remindMs && !firing.ack && now - firing.remindedAt >= policy.remindMs) return 'reminder'
+  return undefined
+}
+
+/** One look at an alert that fires and is not over. */
+function keepFiring(firing: Firing, seen: Observation, now: number, passed: number, around: Circumstances) {
+  const critical = seen.verdict === 'bad'
+  const held: Firing = {
+    ...firing,
+    hushed: firing.hushed || (around.muted && firing.told),
+    worseForMs: critical ? (seen.proof ? around.policy.badMs : firing.worseForMs + passed) : 0,
+    ...(seen.gauge && { peak: Math.max(firing.peak ?? seen.gauge.value, seen.gauge.value) }),
+  }
+  const tell = tellOf(held, now, around)
+  if (tell) Object.assign(held, { told: true, hushed: false, remindedAt: now })
+  if (tell && critical) held.severity = 'critical'
+  return { firing: held, tell }
+}
+
+/** Whether an alert that fires has been good for long enough; the more often it fired lately, the longer that is. */
+function isOver(next: AlertMemory, now: number, { goodMs, dampMs }: Policy): boolean {
+  const damping = Math.min(8, 2 ** (recent(next.fires, now, dampMs).length - 1))
+  return next.verdict === 'absent' || (next.zone === 'good' && next.goodForMs >= goodMs * damping)
+}
+
+/**
+ * Takes one look into account.
+ * @param previous what was remembered; absent at first sight, which is silent when all is well.
+ * @param now UTC milliseconds.
+ * @returns what is remembered from now on, and why something is to be told, if it is.
+ */
+export function step(
+  previous: AlertMemory | undefined,
+  seen: Observation,
+  now: number,
+  around: Circumstances,
+): { memory: AlertMemory; tell?: Tell } {
+  const before = previous ?? firstSight(seen, now)
+  if (seen.verdict === 'unknown') return { memory: { ...before, verdict: 'unknown', why: seen.why } }
+
+  const { policy } = around
+  const zone = around.inhibited && !before.firing ? 'between' : zoneOf(seen)
+  const passed = Math.min(now - before.lookedAt, policy.creditMs)
+  const next = count(before, seen, zone, now, passed, policy)
+
+  if (before.firing && isOver(next, now, policy)) {
+    const { firing, ...memory } = { ...next, firing: before.firing }
+    const { since, severity, peak, told } = firing
+    memory.resolved = { since, at: now, severity, ...(peak !== undefined && { peak }) }
+    return told ? { memory, tell: 'resolved' } : { memory }
+  }
+  if (before.firing) {
+    const { firing, tell } = keepFiring(before.firing, seen, now, passed, around)
+    return { memory: { ...next, firing }, ...(tell && { tell }) }
+  }
+  const flapping = next.turns.length >= policy.flaps.times
+  if (zone !== 'bad' || !(seen.proof || flapping || next.badForMs >= policy.badMs)) return { memory: next }
+  const firing = ignite(next, seen, !around.muted, flapping && next.badForMs < policy.badMs, now)
+  const fires = [...recent(next.fires, now, policy.dampMs), now]
+  return { memory: { ...next, firing, fires, turns: [] }, ...(firing.told && { tell: 'fired' }) }
+}

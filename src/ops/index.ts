@@ -1,0 +1,118 @@
+// Ops: everything that can be seen or done on this machine, wired here; who needs a part of it asks for that part.
+
+import type { Config } from '../config.ts'
+import type { Log, Redact } from '../log.ts'
+import { createAlerts, type StoredMemory } from './alerts/index.ts'
+import { hostChecks } from './checks/host.ts'
+import { opsbotChecks } from './checks/opsbot.ts'
+import { createDeeds } from './deeds.ts'
+import { createHost } from './host.ts'
+import { createMounts } from './mounts.ts'
+import { createPulse } from './pulse.ts'
+import { run } from './run.ts'
+import { createAlertLog } from './state/alerts.ts'
+import { openState } from './state/index.ts'
+import { lockDirectory } from './state/sqlite.ts'
+import { createSystemd } from './systemd.ts'
+import { createWatch } from './watch.ts'
+
+/** The facts of a card of kind `notice`: something that happened to the bot itself. */
+export interface Notice {
+  title: string
+  lines: string[]
+}
+
+/** That we are alive is written down this often: what a later start knows of how long we were away. */
+const ALIVE_EVERY_MS = 60_000
+
+export type Ops = ReturnType<typeof createOps>
+
+export interface OpsOptions {
+  config: Config
+  log: Log
+  redact: Redact
+  now: () => number
+}
+
+/**
+ * Takes the state directory and wires every system. Nothing runs until `start`.
+ * @throws OpsError when another bot holds the state directory or it cannot be used.
+ */
+export function createOps({ config, log, redact, now }: OpsOptions) {
+  const unlock = lockDirectory(config.stateDir)
+  const startedAt = now()
+  const state = openState({ directory: config.stateDir, redact, now: startedAt })
+  const { store, cards, chats, audit, jobs, meta } = state
+  const aliveAt = meta.get('aliveAt')
+
+  const alerts = createAlerts({
+    store,
+    log: createAlertLog<StoredMemory>(store),
+    cards,
+    cycleMs: config.watchMs,
+    timeZone: config.timeZone,
+    now: startedAt,
+    ...(config.quietHours && { quietHours: config.quietHours }),
+    ...(aliveAt !== undefined && { aliveAt }),
+  })
+  const deeds = createDeeds({ store, audit, meta, now })
+  const pulse = createPulse(cards.overdueSince, now)
+  const host = createHost()
+  const mounts = createMounts({ run })
+  const systemd = createSystemd({ run, notifySocket: config.supervisor.notifySocket })
+
+  let notedAlive = 0
+  const onCycle = () => {
+    pulse.checked()
+    store.heal()
+    if (now() - notedAlive < ALIVE_EVERY_MS) return
+    notedAlive = now()
+    meta.set('aliveAt', notedAlive)
+  }
+  const watch = createWatch({
+    checks: [
+      ...hostChecks({ host, mounts, systemd, limits: config.limits }),
+      ...opsbotChecks({ store, jobs, chats, now }),
+    ],
+    alerts,
+    cycleMs: config.watchMs,
+    now,
+    log,
+    onCycle,
+  })
+
+  /** Tells the owners what they must know of how we found things. */
+  function raiseNotices(): void {
+    const notices: Notice[] = store.findings.map((line) => ({
+      title: 'The state file was damaged',
+      lines: [line],
+    }))
+    const cut = deeds.settleInterrupted()
+    if (cut.length > 0)
+      notices.push({
+        title: 'I was stopped in the middle of something',
+        lines: cut.map(
+          ({ action, detail, actor }) => `${action} ${detail}, begun by ${actor}: not finished, not resumed`,
+        ),
+      })
+    for (const facts of notices) cards.raise({ kind: 'notice', audience: 'owners', facts, ring: true }, now())
+  }
+
+  return {
+    ...{ config, log, now, startedAt },
+    ...{ store, cards, chats, audit, jobs, meta },
+    ...{ alerts, deeds, pulse, watch, host, mounts, systemd },
+    start(): void {
+      raiseNotices()
+      watch.start()
+    },
+    /** Ends the deeds, closes the state and gives the directory up. */
+    async stop(deadlineMs: number): Promise<void> {
+      watch.stop()
+      await deeds.drain(deadlineMs)
+      meta.set('aliveAt', now())
+      store.close()
+      unlock()
+    },
+  }
+}
