@@ -28,6 +28,8 @@ export function createAsking() {
       open.delete(key)
       return question && question.expiresAt > now ? question : undefined
     },
+    waits: (person: Person, place: Place, now: number): boolean =>
+      (open.get(keyOf(person, place))?.expiresAt ?? 0) > now,
     drop: (person: Person, place: Place): boolean => open.delete(keyOf(person, place)),
   }
 }

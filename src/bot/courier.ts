@@ -28,8 +28,6 @@ export interface Courier {
   start(): void
   /** Waits for the calls under way; what is left waits on disk. */
   stop(): Promise<void>
-  /** Where cards for the alert chat go now. */
-  route(): { chats: number[]; instead?: string }
 }
 
 /** Follows a group to what it became. */
@@ -42,21 +40,22 @@ const SLOWEST_LOOK_MS = 30_000
 export function createCourier({ cards, chats, voice, chatId, owners, now, log }: CourierOptions): Courier {
   /** Chats that a call is under way for, or that Telegram has asked us to leave alone for a while. */
   const busy = new Map<number, Promise<void>>()
-  const quietUntil = new Map<number, number>()
+  const restingUntil = new Map<number, number>()
   let timer: NodeJS.Timeout | undefined
   let stopped = true
+  let unwatch = () => {}
 
-  function route(): { chats: number[]; instead?: string } {
+  /** The alert chat; the owners in private when there is none, or while it is closed. */
+  function alertChats(): readonly number[] {
+    if (chatId === undefined) return owners
     const known = chats.list()
-    if (chatId === undefined) return { chats: [...owners] }
     const home = whereIs(chatId, known)
-    const closed = known.find(({ id }) => id === home)?.closed
-    return closed ? { chats: [...owners], instead: closed } : { chats: [home] }
+    return known.find(({ id }) => id === home)?.closed ? owners : [home]
   }
 
-  function chatsFor(audience: Audience): number[] {
-    if (audience === 'alerts') return route().chats
-    return audience === 'owners' ? [...owners] : [Number(audience.slice('chat:'.length))]
+  function chatsFor(audience: Audience): readonly number[] {
+    if (audience === 'alerts') return alertChats()
+    return audience === 'owners' ? owners : [Number(audience.slice('chat:'.length))]
   }
 
   /** Chooses the chats of cards that have none yet. With nobody to tell, a card waits. */
@@ -104,7 +103,7 @@ export function createCourier({ cards, chats, voice, chatId, owners, now, log }:
     if (failure.kind === 'moved') chats.move(chat, failure.to)
     else if (failure.kind === 'later' || failure.kind === 'fatal') {
       const until = now() + waitMs(failure, tries)
-      quietUntil.set(chat, until)
+      restingUntil.set(chat, until)
       cards.postpone(copy, until)
     } else meanings[failure.kind]()
   }
@@ -122,8 +121,11 @@ export function createCourier({ cards, chats, voice, chatId, owners, now, log }:
     if (stopped) return
     address()
     const at = now()
+    let next = Math.min(at + SLOWEST_LOOK_MS, cards.nextDue(at) ?? Number.POSITIVE_INFINITY)
     for (const copy of cards.due(at)) {
-      if (busy.has(copy.chatId) || (quietUntil.get(copy.chatId) ?? 0) > at) continue
+      const rests = restingUntil.get(copy.chatId) ?? 0
+      if (rests > at) next = Math.min(next, rests)
+      if (busy.has(copy.chatId) || rests > at) continue
       const call = serve(copy).finally(() => {
         busy.delete(copy.chatId)
         look()
@@ -131,8 +133,7 @@ export function createCourier({ cards, chats, voice, chatId, owners, now, log }:
       busy.set(copy.chatId, call)
     }
     clearTimeout(timer)
-    const next = Math.min(cards.nextDue() ?? Number.POSITIVE_INFINITY, at + SLOWEST_LOOK_MS)
-    timer = setTimeout(look, Math.max(50, next - at))
+    timer = setTimeout(look, next - at)
   }
 
   return {
@@ -140,15 +141,14 @@ export function createCourier({ cards, chats, voice, chatId, owners, now, log }:
       stopped = false
       // What was closed may have been opened while we were away: one try each start.
       for (const { id, closed } of chats.list()) if (closed) chats.open(id, now())
-      cards.watch(look)
+      unwatch = cards.watch(look)
       look()
     },
     async stop() {
       stopped = true
       clearTimeout(timer)
-      cards.watch(() => {})
+      unwatch()
       await Promise.allSettled(busy.values())
     },
-    route,
   }
 }

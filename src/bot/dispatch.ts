@@ -4,7 +4,7 @@ import { messageOf, OpsError } from '../errors.ts'
 import { errorFields, type Log } from '../log.ts'
 import type { Audit } from '../ops/state/audit.ts'
 import { type Asking, createAsking } from './ask.ts'
-import { type Command, mayCall, nearest, type Person, type Place, parseArgs, usage } from './command.ts'
+import { type Command, mayCall, nearest, type Person, type Place, parseArgs } from './command.ts'
 import { CONFIRM_MS, createConfirmations } from './confirm.ts'
 import { type Page, plain } from './page.ts'
 
@@ -29,8 +29,6 @@ export interface Answer {
   page: Page
   /** Instead of the message whose button was pressed. */
   inPlace?: true
-  /** Short enough for a toast over the button, and not worth a message. */
-  toast?: true
 }
 
 /** Prefixes of button data: run a line, run it in place, confirm. */
@@ -51,7 +49,7 @@ export type Dispatch = ReturnType<typeof createDispatch>
 /** A sentence that the sender is to read; its first line is the verdict. */
 const refusal = (text: string): Page => {
   const [title = '', ...lines] = text.split('\n')
-  return { mark: 'unknown', title, lines }
+  return { mark: 'unknown', title, lines, failed: true }
 }
 
 export function createDispatch({ commands, audit, log }: DispatchOptions) {
@@ -135,7 +133,7 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
         state === 'foreign'
           ? 'Only who asked can confirm it.'
           : 'This confirmation is used up or older than my last start. Send the command again.'
-      return { page: refusal(why), toast: true }
+      return { page: { ...refusal(why), brief: true } }
     }
     const { command: found, args, line, basis } = pending
     const again = { buttons: [[{ label: 'Show again', run: line.replace(/^\//, '') }]] }
@@ -153,7 +151,12 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
   function apologise(error: unknown, incoming: Incoming): Page {
     if (error instanceof OpsError) return refusal(messageOf(error))
     log.error('a command broke', { by: incoming.person.name, ...errorFields(error) })
-    return { mark: 'bad', title: 'Something broke inside opsbot.', lines: ['The log has the details.'] }
+    return {
+      mark: 'bad',
+      title: 'Something broke inside opsbot.',
+      lines: ['The log has the details.'],
+      failed: true,
+    }
   }
 
   return {
@@ -168,7 +171,7 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
           return { ...answered(await run(text.slice(PRESS.up.length), incoming)), inPlace: true }
         throw new OpsError('I do not know this button any more.\nSend the command again.')
       } catch (error) {
-        return { page: apologise(error, incoming), ...(button && { toast: true }) }
+        return { page: { ...apologise(error, incoming), brief: true } }
       }
     },
     /**
@@ -201,9 +204,8 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
         return { page: apologise(error, incoming) }
       }
     },
-    /** Lets a command ask something that the next words answer. */
-    asking,
-    usage: (name: string) => commands.filter((each) => each.name === name).map(usage)[0],
+    /** Whether what this person types next here answers a question. */
+    waits: asking.waits,
   }
 }
 

@@ -32,6 +32,10 @@ export interface Page {
   /** Folded away behind "Details". */
   details?: readonly Text[]
   buttons?: readonly (readonly Button[])[]
+  /** Title and lines say it all in a toast, when a button asked for it. */
+  brief?: true
+  /** It says that what was asked for was not done. */
+  failed?: true
   /** Sent along as a file. */
   file?: { name: string; text: string }
 }

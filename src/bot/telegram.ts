@@ -25,9 +25,12 @@ export type Failure =
 /** An error of Telegram's or of the way there. Its text is safe to log; the request it came from is not in it. */
 export class TelegramError extends OpsError {
   readonly failure: Failure
-  constructor(message: string, failure: Failure) {
+  /** Telegram's error_code, when it answered at all. */
+  readonly code: number | undefined
+  constructor(message: string, failure: Failure, code?: number) {
     super(message)
     this.failure = failure
+    this.code = code
   }
 }
 
@@ -69,6 +72,7 @@ export function safeError(method: string, thrown: unknown): TelegramError {
     return new TelegramError(
       `Telegram refused ${method}: ${thrown.error_code} ${thrown.description}`,
       meaningOf(thrown),
+      thrown.error_code,
     )
   const inner = thrown instanceof Error && 'error' in thrown ? thrown.error : thrown
   const code = inner instanceof Error && 'code' in inner ? ` (${inner.code})` : ''

@@ -62,8 +62,10 @@ export function createOps({ config, log, redact, now }: OpsOptions) {
   const systemd = createSystemd({ run, notifySocket: config.supervisor.notifySocket })
 
   let notedAlive = 0
+  let firstLook = () => {}
   const onCycle = () => {
     pulse.checked()
+    firstLook()
     store.heal()
     if (now() - notedAlive < ALIVE_EVERY_MS) return
     notedAlive = now()
@@ -102,8 +104,10 @@ export function createOps({ config, log, redact, now }: OpsOptions) {
     ...{ config, log, now, startedAt },
     ...{ store, cards, chats, audit, jobs, meta },
     ...{ alerts, deeds, pulse, watch, host, mounts, systemd },
-    start(): void {
+    /** @param onFirstLook called when everything was looked at once. */
+    start(onFirstLook: () => void): void {
       raiseNotices()
+      firstLook = onFirstLook
       watch.start()
     },
     /** Ends the deeds, closes the state and gives the directory up. */

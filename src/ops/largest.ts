@@ -25,8 +25,8 @@ export function parseDu(stdout: string): Directory[] {
 }
 
 /**
- * The largest directories, none inside another, so that their sizes add up: a directory gives way to its large
- * children (a fifth of it or more) when these are nearly all of it.
+ * The largest directories, none inside another, so that their sizes add up: a directory gives way to its
+ * large children (a fifth of it or more) when these are nearly all of it.
  */
 export function meaningful(directories: readonly Directory[], count = 8): Directory[] {
   const known = new Set(directories.map(({ path }) => path))

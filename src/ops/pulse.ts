@@ -30,7 +30,7 @@ export function heartbeatBlocked(
     return 'no getUpdates completed lately'
   if (checkedAt === undefined || now - checkedAt > 3 * cycleMs + 10_000)
     return 'the checks do not come to an end'
-  if (overdueSince !== undefined && now - overdueSince > OVERDUE_MS) return 'a message is overdue'
+  if (polls && overdueSince !== undefined && now - overdueSince > OVERDUE_MS) return 'a message is overdue'
   return undefined
 }
 

@@ -17,7 +17,7 @@ export interface Systemd {
 export interface FailedUnit {
   name: string
   description: string
-  /** Why it failed, in systemd's words: `exit-code`, `oom-kill`, `timeout`, `watchdog`, `start-limit-hit` … */
+  /** Why it failed, in systemd's words: `exit-code`, `oom-kill`, `timeout`, `watchdog` … */
   result: string
 }
 

@@ -65,8 +65,11 @@ const JOINED = `
 const SPEAKABLE = 'AND (c.answers_card IS NULL OR o.first_revision < c.answers_revision)'
 
 export function createCards(store: Store) {
-  let onChange: () => void = () => {}
-  const nudge = () => setImmediate(() => onChange())
+  const listeners = new Set<() => void>()
+  const nudge = () =>
+    setImmediate(() => {
+      for (const listener of listeners) listener()
+    })
 
   const card = (id: number): Card | undefined => {
     const row = store.get<Omit<Card, 'facts' | 'ring'> & { facts: string; ring: number }>(
@@ -77,9 +80,10 @@ export function createCards(store: Store) {
   }
 
   return {
-    /** Calls `listener` after each change that may leave a copy behind its card. One listener. */
-    watch(listener: () => void): void {
-      onChange = listener
+    /** Calls `listener` after each change that may leave a copy behind its card. @returns the way to stop that. */
+    watch(listener: () => void): () => void {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
     },
     nudge,
     card,
@@ -124,6 +128,13 @@ export function createCards(store: Store) {
       return row && card(row.id)
     },
 
+    /** The cards that were raised since a moment, oldest first. */
+    raisedSince(at: number): Card[] {
+      return store
+        .all<{ id: number }>('SELECT id FROM cards WHERE created_at >= ? ORDER BY id', at)
+        .flatMap(({ id }) => card(id) ?? [])
+    },
+
     /** Cards that no chat was chosen for yet. */
     unaddressed(): { id: number; audience: Audience; dueAt: number }[] {
       return store.all('SELECT id, audience, due_at AS dueAt FROM cards WHERE addressed = 0 ORDER BY id')
@@ -160,9 +171,12 @@ export function createCards(store: Store) {
           ...(replyTo !== undefined && { replyTo }),
         }))
     },
-    /** When the next copy that waits comes due, or undefined when none waits. */
-    nextDue(): number | undefined {
-      return store.get<{ at?: number }>(`SELECT min(p.due_at) AS at ${JOINED} ${SPEAKABLE}`)?.at
+    /** When the next copy comes due after this moment, or undefined when none waits. */
+    nextDue(after: number): number | undefined {
+      return store.get<{ at?: number }>(
+        `SELECT min(p.due_at) AS at ${JOINED} ${SPEAKABLE} AND p.due_at > ?`,
+        after,
+      )?.at
     },
     /** The moment since which a card that was due has reached nobody: for the heartbeat. */
     overdueSince(): number | undefined {

@@ -1,0 +1,27 @@
+// Every command there is, in the order of the help.
+
+import type { Ops } from '../../ops/index.ts'
+import type { JobBoard } from '../../ops/jobs.ts'
+import type { Clock } from '../clock.ts'
+import type { Command } from '../command.ts'
+import { alertCommands } from './alerts.ts'
+import { helpCommands } from './help.ts'
+import { hostCommands } from './host.ts'
+import { ownCommands } from './own.ts'
+
+export interface CommandParts {
+  ops: Ops
+  jobs: JobBoard
+  clock: Clock
+}
+
+export function listCommands(parts: CommandParts): Command[] {
+  const commands: Command[] = []
+  commands.push(
+    ...helpCommands(() => commands),
+    ...hostCommands(parts.ops, parts.clock),
+    ...alertCommands(parts.ops, parts.clock),
+    ...ownCommands(parts.ops, parts.jobs, parts.clock),
+  )
+  return commands
+}

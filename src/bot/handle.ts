@@ -1,0 +1,108 @@
+// One admitted update from Telegram: who it is, whether it is fresh, what it is answered, and getting the answer there.
+
+import type { Role } from '../config.ts'
+import { errorFields, type Log } from '../log.ts'
+import type { Inbox } from '../ops/state/inbox.ts'
+import type { Claim } from './claim.ts'
+import type { Person, Place } from './command.ts'
+import { type Answer, type Dispatch, type Incoming, toastOf } from './dispatch.ts'
+import type { Request } from './guard.ts'
+import type { Arrival } from './inbox.ts'
+import { patiently, TelegramError } from './telegram.ts'
+import type { Speech } from './voice.ts'
+
+/** A change that was sent longer ago than this is not made. */
+const FRESH_MS = 60_000
+
+const EXPIRED = 'Expired: nothing was done. Send it again.'
+
+/** Why a change must not be made any more, in words. A press has no time: the inbox tells whether it may have waited. */
+export function staleness({ request, recovered }: Arrival, now: number): string | undefined {
+  const { kind, sentAt, late } = request
+  if (kind === 'button') return late || recovered ? EXPIRED : undefined
+  if (sentAt !== undefined && now - sentAt <= FRESH_MS) return undefined
+  return `${EXPIRED}\nIt was sent more than a minute ago. If you sent it just now, the clock of this host is wrong.`
+}
+
+export interface HandlerOptions {
+  dispatch: Dispatch
+  speech: Speech
+  toast: (queryId: string, text: string) => Promise<unknown>
+  people: ReadonlyMap<number, Role>
+  claim: Claim | undefined
+  inbox: Pick<Inbox<Request>, 'started'>
+  note: (actor: string, action: string, detail: string) => void
+  now: () => number
+  log: Log
+  /** Aborts when the process stops: an answer that is still undelivered then is given after the next start. */
+  stopping: AbortSignal
+}
+
+export function createHandler(options: HandlerOptions) {
+  const { dispatch, speech, toast, people, claim, inbox, note, now, log, stopping } = options
+
+  /** Delivers one thing; what Telegram will never take is logged and counts as done. */
+  async function deliver(what: string, call: () => Promise<unknown>): Promise<void> {
+    try {
+      await patiently(call, stopping)
+    } catch (error) {
+      if (stopping.aborted || !(error instanceof TelegramError)) throw error
+      if (error.failure.kind !== 'unchanged') log.warn(`${what} was not delivered`, errorFields(error))
+    }
+  }
+
+  async function give({ page, inPlace }: Answer, request: Request): Promise<void> {
+    const { chatId, threadId, messageId, queryId } = request
+    const target = { chatId, ...(threadId !== undefined && { threadId }) }
+    // The button stops spinning at once; a query that is too old is nothing to worry about.
+    if (queryId) await deliver('a toast', () => toast(queryId, page.brief ? toastOf(page) : ''))
+    if (queryId && page.brief) return
+    if (queryId && inPlace) return await deliver('an edit', () => speech.replace(page, chatId, messageId))
+    const replyTo = request.group || queryId ? messageId : undefined
+    await deliver('an answer', () =>
+      speech.say(page, { ...target, ...(replyTo !== undefined && { replyTo }) }),
+    )
+  }
+
+  async function answerClaim({ userId, chatId, text }: Request): Promise<void> {
+    const page = claim?.redeem(text, userId)
+    note(`${userId}`, 'claim', page ? 'the code was right' : 'a wrong code')
+    if (page) await deliver('the claim', () => speech.say(page, { chatId }))
+  }
+
+  function incomingOf(arrival: Arrival, person: Person): Incoming {
+    const { request, updateId } = arrival
+    const { chatId, threadId, group, text, kind, addressed = false } = request
+    const place: Place = {
+      chatId,
+      kind: group ? 'group' : 'private',
+      ...(threadId !== undefined && { threadId }),
+    }
+    const stale = staleness(arrival, now())
+    return {
+      ...{ person, place, text, addressed, button: kind === 'button', now: now() },
+      begin: () => inbox.started(updateId),
+      ...(stale !== undefined && { stale }),
+    }
+  }
+
+  /** Handles one arrival to its end. @throws when the answer could not be given before the process stopped. */
+  return async (arrival: Arrival): Promise<void> => {
+    const { request, state, recovered, words } = arrival
+    if (request.kind === 'claim') return await answerClaim(request)
+    const role = people.get(request.userId)
+    if (!role) return
+    const person = { id: request.userId, name: `${request.userName} (${request.userId})`, role }
+    if (state === 'started') {
+      const lines = ['It is not done a second time. /audit shows how far it came.']
+      return await give(
+        { page: { mark: 'unknown', title: `I was stopped while at this: ${request.text}`, lines } },
+        request,
+      )
+    }
+    const incoming = incomingOf(arrival, person)
+    if (request.kind !== 'text') return await give(await dispatch.handle(incoming), request)
+    const answer = await dispatch.hear(recovered ? undefined : words, incoming)
+    if (answer) await give(answer, request)
+  }
+}

@@ -1,0 +1,170 @@
+// The way in: long polling whose every update is guarded, on disk and only then confirmed, and handled at least once.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createConcurrentSink, createRunner, createSource, type RunnerHandle } from '@grammyjs/runner'
+import type { Update } from 'grammy/types'
+import { errorFields, type Log } from '../log.ts'
+import type { Pulse } from '../ops/pulse.ts'
+import type { Inbox, InboxRow } from '../ops/state/inbox.ts'
+import { type Admission, admit, type House, type Request } from './guard.ts'
+import { TelegramError } from './telegram.ts'
+
+/** An admitted update on its way to its handler. */
+export interface Arrival extends InboxRow<Request> {
+  /** What a `text` said; lost with the process that heard it. */
+  words?: string
+  /** An earlier process left it. */
+  recovered: boolean
+}
+
+export interface InboxOptions {
+  inbox: Inbox<Request>
+  pulse: Pick<Pulse, 'polled' | 'read'>
+  /** The poll client of the moment; it may be another after a stall. */
+  getUpdates: (
+    query: { offset: number; limit: number; timeout: number },
+    signal: AbortSignal,
+  ) => Promise<Update[]>
+  house: () => House
+  onRefused: (refused: string, who: number | undefined) => void
+  /** A chat that is spoken in can be written to. */
+  onSpoken: (chatId: number) => void
+  handle: (arrival: Arrival) => Promise<void>
+  now: () => number
+  log: Log
+}
+
+export interface Polling {
+  /** Ends when it was stopped. @throws TelegramError when this token can no longer be polled. */
+  run(): Promise<void>
+  /** Gives up the poll under way, so that the next one starts on a fresh connection. */
+  interrupt(): void
+  /** Takes no more and waits for the handlers, for this long at most. */
+  stop(deadlineMs: number): Promise<void>
+}
+
+const POLL_SECONDS = 25
+const POLL_DEADLINE_MS = 40_000
+const RETRY_MS = 1_500
+/** Handlers under way at a time. */
+const CONCURRENCY = 64
+/** A press that came first after a silence as long as this may have waited in Telegram's queue. */
+const LATE_MS = 60_000
+/** Another poller's 409 is believed when it lasts: a poll of our own last process may still be open at Telegram. */
+const CONFLICTS_BELIEVED = 3
+
+export function createPolling(options: InboxOptions): Polling {
+  const { inbox, pulse, getUpdates, house, onRefused, onSpoken, handle, now, log } = options
+  let offset = 0
+  let recovering = true
+  let conflicts = 0
+  /** Ask without waiting: what lies in Telegram's queue is told apart from what comes live. */
+  let catchingUp = true
+  let poll = new AbortController()
+  let runner: RunnerHandle | undefined
+
+  function admitAll(updates: readonly Update[]): Arrival[] {
+    const { polledAt = Number.NEGATIVE_INFINITY } = pulse.read()
+    const late = now() - polledAt > LATE_MS
+    const words = new Map<number, string>()
+    const admitted = updates.flatMap((update) => {
+      const admission: Admission = admit(update, house())
+      if ('refused' in admission) {
+        onRefused(admission.refused, admission.who)
+        return []
+      }
+      const { request } = admission
+      if (admission.words !== undefined) words.set(update.update_id, admission.words)
+      return [
+        {
+          updateId: update.update_id,
+          request: request.kind === 'button' && late ? { ...request, late } : request,
+        },
+      ]
+    })
+    if (admitted.length === 0) return []
+    for (const { request } of admitted) onSpoken(request.chatId)
+    return inbox.add(admitted, now()).map((row) => {
+      const said = words.get(row.updateId)
+      return { ...row, recovered: false, ...(said !== undefined && { words: said }) }
+    })
+  }
+
+  /** One poll: the offset moves on only after everything it brought is on disk. */
+  async function pollOnce(limit: number): Promise<Arrival[]> {
+    poll = new AbortController()
+    const deadline = setTimeout(() => poll.abort(), POLL_DEADLINE_MS)
+    try {
+      const timeout = catchingUp ? 0 : POLL_SECONDS
+      const updates = await getUpdates({ offset, limit, timeout }, poll.signal)
+      const arrivals = admitAll(updates)
+      offset = (updates.at(-1)?.update_id ?? offset - 1) + 1
+      catchingUp = updates.length === limit
+      conflicts = 0
+      pulse.polled()
+      return arrivals
+    } finally {
+      clearTimeout(deadline)
+    }
+  }
+
+  async function onPollFailed(error: unknown, stopped: AbortSignal): Promise<void> {
+    if (!(error instanceof TelegramError)) throw error
+    const { failure, code } = error
+    if (code === 409) conflicts += 1
+    if (failure.kind === 'fatal' && (code !== 409 || conflicts >= CONFLICTS_BELIEVED)) throw error
+    catchingUp = true
+    log.warn('a poll failed', errorFields(error))
+    const asked = failure.kind === 'later' ? failure.afterMs : undefined
+    await sleep(Math.max(asked ?? 0, RETRY_MS), undefined, { signal: stopped }).catch(() => {})
+  }
+
+  /** What the runner calls for more: first what an earlier process left, then polls until one succeeds. */
+  async function supply(batch: number, stopped: AbortSignal): Promise<Arrival[]> {
+    if (recovering) {
+      recovering = false
+      const left = inbox.unfinished()
+      if (left.length > 0) return left.map((row) => ({ ...row, recovered: true }))
+    }
+    stopped.addEventListener('abort', () => poll.abort(), { once: true })
+    while (!stopped.aborted) {
+      try {
+        return await pollOnce(Math.max(1, Math.min(batch, 100)))
+      } catch (error) {
+        if (!stopped.aborted) await onPollFailed(error, stopped)
+      }
+    }
+    throw new Error('stopped')
+  }
+
+  const consumer = {
+    async consume(arrival: Arrival): Promise<void> {
+      await handle(arrival)
+      inbox.done(arrival.updateId)
+    },
+  }
+
+  return {
+    async run() {
+      const source = createSource<Arrival>({
+        supply: (batch, signal) => supply(batch, signal as AbortSignal),
+      })
+      const sink = createConcurrentSink<Arrival>(
+        consumer,
+        async (error) => log.error('an update was not handled', errorFields(error)),
+        { concurrency: CONCURRENCY },
+      )
+      runner = createRunner(source, sink)
+      runner.start()
+      await runner.task()
+    },
+    interrupt: () => poll.abort(),
+    async stop(deadlineMs) {
+      if (!runner) return
+      const until = now() + deadlineMs
+      if (runner.isRunning()) void runner.stop()
+      while (runner.size() > 0 && now() < until) await sleep(20)
+      inbox.flush()
+    },
+  }
+}
