@@ -16,7 +16,7 @@ const url = z.url({ protocol: /^https?$/, error: 'must be an http:// or https://
 const list = z.string().transform((value) =>
   value
     .split(',')
-    .map((item) => item.trim())
+    .map((item) => item.trim().replace(/(?<=.)\/+$/, ''))
     .filter(Boolean),
 )
 

@@ -3,6 +3,8 @@
 import { enableCompileCache, flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 
+// All that we ever write is for us alone.
+process.umask(0o077)
 // Before anything large is loaded: a warm cache halves the start and saves a fifth of the memory.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/opsbot'))
 

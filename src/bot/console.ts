@@ -122,8 +122,6 @@ export function openConsole(options: ConsoleOptions) {
   return {
     async listen(): Promise<void> {
       rmSync(path, { force: true })
-      // The socket is made by bind, with the mask of that moment: nobody else can ever open it.
-      const mask = process.umask(0o177)
       try {
         const { promise, resolve, reject } = Promise.withResolvers<void>()
         server.once('error', reject)
@@ -135,8 +133,6 @@ export function openConsole(options: ConsoleOptions) {
           `The console socket ${path} cannot be made: ${messageOf(error)}. A shorter OPSBOT_STATE_DIR may help.`,
           { cause: error },
         )
-      } finally {
-        process.umask(mask)
       }
     },
     async close(): Promise<void> {

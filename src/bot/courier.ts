@@ -2,8 +2,9 @@
 
 import { messageOf } from '../errors.ts'
 import { errorFields, type Log } from '../log.ts'
-import type { Audience, Card, Cards, DueCopy } from '../ops/state/cards.ts'
+import type { Audience, Card, Cards } from '../ops/state/cards.ts'
 import type { Chats } from '../ops/state/chats.ts'
+import type { Copies, DueCopy } from '../ops/state/copies.ts'
 import { TelegramError, waitMs } from './telegram.ts'
 
 /** The one voice that the courier speaks with. Each call throws a TelegramError when it fails. */
@@ -14,7 +15,8 @@ export interface Voice {
 }
 
 export interface CourierOptions {
-  cards: Cards
+  cards: Pick<Cards, 'watch'>
+  copies: Copies
   chats: Chats
   voice: Voice
   /** The configured alert chat; without one the owners are the audience. */
@@ -37,7 +39,16 @@ export function whereIs(chatId: number, known: ReturnType<Chats['list']>): numbe
 
 const SLOWEST_LOOK_MS = 30_000
 
-export function createCourier({ cards, chats, voice, chatId, owners, now, log }: CourierOptions): Courier {
+export function createCourier({
+  cards,
+  copies,
+  chats,
+  voice,
+  chatId,
+  owners,
+  now,
+  log,
+}: CourierOptions): Courier {
   /** Chats that a call is under way for, or that Telegram has asked us to leave alone for a while. */
   const busy = new Map<number, Promise<void>>()
   const restingUntil = new Map<number, number>()
@@ -60,9 +71,9 @@ export function createCourier({ cards, chats, voice, chatId, owners, now, log }:
 
   /** Chooses the chats of cards that have none yet. With nobody to tell, a card waits. */
   function address(): void {
-    for (const { id, audience, dueAt } of cards.unaddressed()) {
+    for (const { id, audience, dueAt } of copies.unaddressed()) {
       const targets = chatsFor(audience)
-      if (targets.length > 0) cards.address(id, targets, dueAt)
+      if (targets.length > 0) copies.address(id, targets, dueAt)
     }
   }
 
@@ -73,10 +84,10 @@ export function createCourier({ cards, chats, voice, chatId, owners, now, log }:
         unseen: copy.unseen,
         ...(replyTo !== undefined && { replyTo }),
       })
-      cards.delivered(copy, id, card.revision)
+      copies.delivered(copy, id, card.revision)
     } else {
       await voice.edit(chat, messageId, card)
-      cards.delivered(copy, messageId, card.revision)
+      copies.delivered(copy, messageId, card.revision)
     }
   }
 
@@ -85,26 +96,26 @@ export function createCourier({ cards, chats, voice, chatId, owners, now, log }:
     chats.close(chat, reason, now())
     log.warn('a chat cannot be written to', { chat, reason })
     const home = chatId === undefined ? undefined : whereIs(chatId, chats.list())
-    if (chat === home) cards.readdress(chat, owners, now())
+    if (chat === home) copies.readdress(chat, owners, now())
   }
 
   function onFailure(copy: DueCopy, error: unknown): void {
     const { chatId: chat, card, tries } = copy
     const failure = error instanceof TelegramError ? error.failure : { kind: 'rejected' as const }
     const meanings = {
-      unchanged: () => cards.delivered(copy, copy.messageId ?? 0, card.revision),
-      gone: () => cards.lost(copy),
+      unchanged: () => copies.delivered(copy, copy.messageId ?? 0, card.revision),
+      gone: () => copies.lost(copy),
       closed: () => closeChat(chat, messageOf(error)),
       rejected: () => {
         log.error('a card can not be delivered', { card: card.id, kind: card.kind, ...errorFields(error) })
-        cards.bury(copy, messageOf(error))
+        copies.bury(copy, messageOf(error))
       },
     }
     if (failure.kind === 'moved') chats.move(chat, failure.to)
     else if (failure.kind === 'later' || failure.kind === 'fatal') {
       const until = now() + waitMs(failure, tries)
       restingUntil.set(chat, until)
-      cards.postpone(copy, until)
+      copies.postpone(copy, until)
     } else meanings[failure.kind]()
   }
 
@@ -121,8 +132,8 @@ export function createCourier({ cards, chats, voice, chatId, owners, now, log }:
     if (stopped) return
     address()
     const at = now()
-    let next = Math.min(at + SLOWEST_LOOK_MS, cards.nextDue(at) ?? Number.POSITIVE_INFINITY)
-    for (const copy of cards.due(at)) {
+    let next = Math.min(at + SLOWEST_LOOK_MS, copies.nextDue(at) ?? Number.POSITIVE_INFINITY)
+    for (const copy of copies.due(at)) {
       const rests = restingUntil.get(copy.chatId) ?? 0
       if (rests > at) next = Math.min(next, rests)
       if (busy.has(copy.chatId) || rests > at) continue

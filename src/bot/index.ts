@@ -58,7 +58,7 @@ function connect(
   { commands, dispatch }: { commands: readonly Command[]; dispatch: Dispatch },
 ) {
   const { ops, redact, announce } = options
-  const { config, now, log, pulse, deeds, chats, cards, meta, audit, store } = ops
+  const { config, now, log, pulse, deeds, chats, cards, copies, meta, audit, store } = ops
   const { token, apiRoot, proxy, chatId, threadId } = telegram
   const reach = { token, apiRoot, ...(proxy && { proxy }) }
   const newPoll = () => createClient({ ...reach, timeoutSeconds: POLL_SECONDS })
@@ -81,7 +81,7 @@ function connect(
   const threadOf = (chat: number) => (chat === home() ? threadId : undefined)
   const speech = createSpeech({ api: calls.api, clock, redact, threadOf })
   const courier = createCourier({
-    ...{ cards, chats, voice: speech, owners: config.owners, now, log },
+    ...{ cards, copies, chats, voice: speech, owners: config.owners, now, log },
     ...(chatId !== undefined && { chatId }),
   })
   const inbox = createInbox<Request>(store)
@@ -157,7 +157,7 @@ function connect(
  */
 export function createBot(options: BotOptions): Bot {
   const { ops, jobs } = options
-  const { config, audit, cards, log, now } = ops
+  const { config, audit, cards, copies, log, now } = ops
   const clock = createClock(config.timeZone, now)
   const commands = listCommands({ ops, jobs, clock })
   const faults = faultsOf(commands)
@@ -168,7 +168,7 @@ export function createBot(options: BotOptions): Bot {
   const telegram = config.telegram && connect(options, config.telegram, { commands, dispatch })
   // Without Telegram nobody waits for a card: what the console did not show is told by the next digest.
   const settle = () => {
-    for (const { id, dueAt } of cards.unaddressed()) cards.address(id, [], dueAt)
+    for (const { id, dueAt } of copies.unaddressed()) copies.address(id, [], dueAt)
   }
   if (!telegram) cards.watch(settle)
   const stopped = Promise.withResolvers<void>()

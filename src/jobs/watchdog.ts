@@ -1,4 +1,4 @@
-// systemd's watchdog: told that we are ready, and fed while the event loop turns and the checks come to their end.
+// The watchdog of systemd: told that we are ready, and fed while the event loop turns and the checks come to their end.
 
 import { errorFields } from '../log.ts'
 import type { Ops } from '../ops/index.ts'

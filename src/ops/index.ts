@@ -42,7 +42,7 @@ export function createOps({ config, log, redact, now }: OpsOptions) {
   const unlock = lockDirectory(config.stateDir)
   const startedAt = now()
   const state = openState({ directory: config.stateDir, redact, now: startedAt })
-  const { store, cards, chats, audit, jobs, meta } = state
+  const { store, cards, copies, chats, audit, jobs, meta } = state
   const aliveAt = meta.get('aliveAt')
 
   const alerts = createAlerts({
@@ -56,7 +56,7 @@ export function createOps({ config, log, redact, now }: OpsOptions) {
     ...(aliveAt !== undefined && { aliveAt }),
   })
   const deeds = createDeeds({ store, audit, meta, now })
-  const pulse = createPulse(cards.overdueSince, now)
+  const pulse = createPulse(copies.overdueSince, now)
   const host = createHost()
   const mounts = createMounts({ run })
   const systemd = createSystemd({ run, notifySocket: config.supervisor.notifySocket })
@@ -102,7 +102,7 @@ export function createOps({ config, log, redact, now }: OpsOptions) {
 
   return {
     ...{ config, log, now, startedAt },
-    ...{ store, cards, chats, audit, jobs, meta },
+    ...{ store, cards, copies, chats, audit, jobs, meta },
     ...{ alerts, deeds, pulse, watch, host, mounts, systemd },
     /** @param onFirstLook called when everything was looked at once. */
     start(onFirstLook: () => void): void {

@@ -38,6 +38,11 @@ export function duration(ms: number): string {
   return small && rest > 0 ? `${whole} ${rest} ${small.unit}` : whole
 }
 
+/** How long ago something was: `just now`, `45 s ago`. */
+export function ago(ms: number): string {
+  return ms < 1_000 ? 'just now' : `${duration(ms)} ago`
+}
+
 /** `1 file`, `3 files`, `2 directories` (where an added s is wrong, give the plural). */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { gatherDigest } from '../../ops/digest.ts'
 import type { Ops } from '../../ops/index.ts'
-import { bytes, duration, percent, plural } from '../../ops/words.ts'
+import { ago, bytes, duration, percent, plural } from '../../ops/words.ts'
 import { digestPage } from '../cards.ts'
 import type { Clock } from '../clock.ts'
 import { type Command, command } from '../command.ts'
@@ -40,9 +40,7 @@ function delivery({ pulse, chats, config }: HostOps, now: number, clock: Clock):
   const home = known.find(({ id }) => id === chatId)
   const closed = known.find(({ id }) => id === (home?.movedTo ?? chatId))?.closed
   return [
-    polledAt === undefined
-      ? 'Telegram: not reached yet'
-      : `Telegram: last heard ${duration(Math.max(0, now - polledAt))} ago`,
+    polledAt === undefined ? 'Telegram: not reached yet' : `Telegram: last heard ${ago(now - polledAt)}`,
     ...(overdueSince === undefined || now - overdueSince < 60_000
       ? []
       : [`A message waits since ${clock.at(overdueSince)}`]),
@@ -74,7 +72,7 @@ export function hostCommands(ops: HostOps, clock: Clock): Command[] {
       ],
       details: [
         ...(digest.lines ?? []),
-        `Last looked ${checkedAt === undefined ? 'never' : `${duration(Math.max(0, now - checkedAt))} ago`}, every ${duration(ops.config.watchMs)}`,
+        `Last looked ${checkedAt === undefined ? 'never' : ago(now - checkedAt)}, every ${duration(ops.config.watchMs)}`,
         `opsbot up ${duration(Math.max(0, now - ops.startedAt))}, times in ${clock.zone}`,
       ],
       buttons: [

@@ -3,6 +3,7 @@
 import { createAudit } from './audit.ts'
 import { createCards } from './cards.ts'
 import { createChats } from './chats.ts'
+import { createCopies } from './copies.ts'
 import { createJobLog } from './jobs.ts'
 import { createMeta } from './meta.ts'
 import { openStore, type StoreOptions } from './store.ts'
@@ -18,6 +19,7 @@ export function openState(options: StoreOptions) {
   return {
     store,
     cards,
+    copies: createCopies(store, cards.nudge),
     chats: createChats(store, cards.nudge),
     audit: createAudit(store),
     jobs: createJobLog(store),
