@@ -109,13 +109,13 @@ export function createClient({ token, apiRoot, proxy, timeoutSeconds }: ClientOp
   return { api, close: () => agent.destroy() }
 }
 
-/** The longest that a retry waits, whatever Telegram asks for. */
-const LONGEST_WAIT_MS = 60_000
+/** The longest wait that nobody asked for: so soon is the first message there once the network is back. */
+const LONGEST_WAIT_MS = 10_000
 
-/** How long to wait before the next try: as asked, else doubling from half a second, 60 s at most. */
+/** How long to wait before the next try: as long as Telegram asks for, else doubling from half a second to 10 s. */
 export function waitMs(failure: Failure, tries: number): number {
   const asked = failure.kind === 'later' ? failure.afterMs : undefined
-  return Math.min(LONGEST_WAIT_MS, asked ?? 500 * 2 ** Math.min(tries, 7))
+  return asked ?? Math.min(LONGEST_WAIT_MS, 500 * 2 ** Math.min(tries, 5))
 }
 
 /**

@@ -50,10 +50,9 @@ export function alertCommands(ops: AlertOps, clock: Clock): Command[] {
 
   /** What fills the file system of a disk alert. */
   async function largest(key: string): Promise<Text[]> {
-    const point = /^disk(\/.*)$/.exec(key)?.[1]?.replace(/^\/(?=\/)/, '')
-    if (!point) return []
+    if (!key.startsWith('disk/')) return []
     const { found } = await ops.mounts.watched(ops.config.limits.diskMounts)
-    const mount = found.find((each) => each.point === point)
+    const mount = found.find((each) => each.point === key.slice('disk/'.length))
     if (!mount) return []
     const { directories, complete } = await ops.mounts.largestDirectories(mount)
     return [

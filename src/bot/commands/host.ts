@@ -7,7 +7,7 @@ import { ago, bytes, duration, percent, plural } from '../../ops/words.ts'
 import { digestPage } from '../cards.ts'
 import type { Clock } from '../clock.ts'
 import { type Command, command } from '../command.ts'
-import type { Mark, Page, Text } from '../page.ts'
+import type { Page, Text } from '../page.ts'
 
 type HostOps = Pick<
   Ops,
@@ -50,17 +50,22 @@ function delivery({ pulse, chats, config }: HostOps, now: number, clock: Clock):
   ]
 }
 
+/** What keeps us from a verdict, if something does: blind is never "all well". */
+function sightOf(checkedAt: number | undefined, now: number, cycleMs: number): string | undefined {
+  if (checkedAt === undefined) return 'I have just started and am still looking'
+  return now - checkedAt > 3 * cycleMs + 10_000 ? 'I do not see: the checks do not come to an end' : undefined
+}
+
 export function hostCommands(ops: HostOps, clock: Clock): Command[] {
   async function status(now: number): Promise<Page> {
     const digest = digestPage(gatherDigest(ops, now), clock)
     const [memory, identity, full] = await Promise.all([ops.host.memory(), ops.host.identity(), disks(ops)])
     const { averages, cores } = ops.host.load()
     const { checkedAt } = ops.pulse.read()
-    const blind = checkedAt === undefined || now - checkedAt > 3 * ops.config.watchMs + 10_000
-    const mark: Mark = blind ? 'unknown' : (digest.mark ?? 'ok')
+    const sight = sightOf(checkedAt, now, ops.config.watchMs)
     return {
-      mark,
-      title: blind ? 'I do not see: the checks do not come to an end' : digest.title,
+      mark: sight ? 'unknown' : (digest.mark ?? 'ok'),
+      title: sight ?? digest.title,
       lines: [
         [
           { bold: identity.hostname },
