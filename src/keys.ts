@@ -172,3 +172,22 @@ export type KeyName = keyof typeof KEYS
 
 /** What the keys' schemas make of a good environment. */
 export type Values = { [K in KeyName]: z.output<(typeof KEYS)[K]['schema']> }
+
+const fallbackOf = ({ schema, unset }: Key): string => unset ?? `\`${schema.parse(undefined)}\``
+
+/** The README's table of keys. */
+export function keyTable(): string {
+  const rows = Object.entries<Key>(KEYS).map(
+    ([name, key]) => `| \`${name}\` | ${key.about}${key.secret ? ' Secret.' : ''} | ${fallbackOf(key)} |`,
+  )
+  return ['| Key | What it is | When it is not set |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
+/** `.env.example`: every key, each switched off. */
+export function envExample(): string {
+  const blocks = Object.entries<Key>(KEYS).map(
+    ([name, key]) =>
+      `# ${key.about}\n# Not set: ${fallbackOf(key).replaceAll('`', '')}.\n#${name}=${key.example}\n`,
+  )
+  return `# Copy this file to .env and take the # away from what you set.\n\n${blocks.join('\n')}`
+}

@@ -44,7 +44,7 @@ async function host(config: Config, options: { onTerminal: boolean; clockwork: b
   const jobs = createJobs({ ...ops, jobs: listJobs(ops), jobLog: ops.jobs, timeZone: config.timeZone })
   const ready = Promise.withResolvers<void>()
   const announce = (line: string) => process.stderr.write(`${line}\n`)
-  const bot = createBot({ ops, jobs, redact, announce, ready: ready.promise })
+  const bot = createBot({ ops, jobs, redact, announce, ready: ready.promise, online: !options.onTerminal })
   const fed = feedWatchdog(ops)
 
   return {
@@ -97,8 +97,7 @@ async function talk(config: Config, line: string | undefined): Promise<number> {
   const running = await dial(config.stateDir, session, print)
   if (running) return await speak(running)
 
-  const { telegram, ...alone } = config
-  const bot = await host(alone, { onTerminal: true, clockwork: interactive })
+  const bot = await host(config, { onTerminal: true, clockwork: interactive })
   const ended = bot.run()
   try {
     const own = await dial(config.stateDir, session, print)

@@ -30,6 +30,8 @@ export interface BotOptions {
   announce: (line: string) => void
   /** Resolves when the first look at everything is done. */
   ready: Promise<void>
+  /** Whether to speak with Telegram, when there is a token. */
+  online: boolean
 }
 
 export interface Bot {
@@ -152,9 +154,7 @@ function connect(
   }
 }
 
-/**
- * Wires the bot. Without a token there is only the console.
- */
+/** Wires the bot. Without a token there is only the console. */
 export function createBot(options: BotOptions): Bot {
   const { ops, jobs } = options
   const { config, audit, cards, copies, log, now } = ops
@@ -165,12 +165,13 @@ export function createBot(options: BotOptions): Bot {
   const dispatch = createDispatch({ commands, audit, log })
 
   const terminal = openConsole({ ...options, dispatch, clock })
-  const telegram = config.telegram && connect(options, config.telegram, { commands, dispatch })
-  // Without Telegram nobody waits for a card: what the console did not show is told by the next digest.
+  const telegram =
+    options.online && config.telegram && connect(options, config.telegram, { commands, dispatch })
+  // Without a token nobody ever waits for a card: what the console did not show is told by the next digest.
   const settle = () => {
     for (const { id, dueAt } of copies.unaddressed()) copies.address(id, [], dueAt)
   }
-  if (!telegram) cards.watch(settle)
+  if (!config.telegram) cards.watch(settle)
   const stopped = Promise.withResolvers<void>()
   return {
     async run() {
@@ -180,7 +181,7 @@ export function createBot(options: BotOptions): Bot {
     async stop(deadlineMs) {
       stopped.resolve()
       await terminal.close()
-      await telegram?.stop(deadlineMs)
+      if (telegram) await telegram.stop(deadlineMs)
     },
   }
 }
