@@ -1,0 +1,66 @@
+// The derived documents: README tables, `.env.example` and pictures, compared here and written by `npm run docs`.
+
+import { readFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { pageOfCard } from '../src/bot/cards.ts'
+import { createClock } from '../src/bot/clock.ts'
+import { listCommands } from '../src/bot/commands/index.ts'
+import { commandTable } from '../src/bot/derive.ts'
+import { envExample, keyTable } from '../src/keys.ts'
+import type { AlertsCard } from '../src/ops/alerts/index.ts'
+import { chatPicture } from './docs/chat.ts'
+
+// The definitions alone are read: nothing of what they would work on is needed.
+const commands = listCommands({ ops: {}, jobs: {}, clock: {} } as never)
+
+/** Puts `body` between `<!-- name -->` and `<!-- /name -->`. */
+function fill(text: string, name: string, body: string): string {
+  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
+  const [from, to] = [text.indexOf(open), text.indexOf(close)]
+  if (from < 0 || to < from) throw new Error(`README.md has no place for ${name}`)
+  return `${text.slice(0, from + open.length)}\n${body}\n${text.slice(to)}`
+}
+
+it('the README has the tables of commands and keys', async () => {
+  const readme = readFileSync('README.md', 'utf8')
+  const filled = fill(fill(readme, 'commands', commandTable(commands)), 'keys', keyTable())
+  await expect(filled).toMatchFileSnapshot('../README.md')
+})
+
+it('.env.example has every key', async () => {
+  await expect(envExample()).toMatchFileSnapshot('../.env.example')
+})
+
+const at = (time: string) => Date.parse(`2026-11-20T${time}:00Z`)
+const entry = {
+  id: 17,
+  key: 'disk//',
+  area: 'host',
+  title: 'Disk / almost full',
+  why: '91 % used, 4.5 GB free of 50 GB',
+  severity: 'warning' as const,
+  since: at('14:02'),
+  peak: 93.4,
+  unit: ' %',
+  reason: 'fired' as const,
+  ack: { by: 'Ann', at: at('14:05') },
+  mend: 'Details shows the largest directories.',
+}
+
+it('the picture of an alert is what the bot sends', async () => {
+  const clock = createClock('UTC', () => at('15:00'))
+  const page = (changes: object) =>
+    pageOfCard(
+      { id: 1, kind: 'alerts', facts: { entries: [{ ...entry, ...changes }] } as AlertsCard },
+      false,
+      clock,
+    )
+  const over = { phase: 'resolved', endedAt: at('14:25'), ack: undefined }
+  const picture = chatPicture([
+    page({ phase: 'firing', fullInMs: 5 * 3_600_000 }),
+    page({ ...over, reason: 'resolved' }),
+    { from: 'Ann', text: '/mute host 2h' },
+    { mark: 'muted', title: 'Muted until 16:58 UTC: host' },
+  ])
+  await expect(picture).toMatchFileSnapshot('../docs/pictures/alert.svg')
+})
