@@ -38,6 +38,15 @@ export interface Config {
     filesPercent: number
     diskMounts: string[] | undefined
   }
+  docker: {
+    host?: string
+    gatewayContainer?: string
+    projectDir?: string
+    stateDir?: string
+    watched: readonly string[]
+    /** What the docker client needs of our environment. */
+    clientEnvironment: Record<string, string>
+  }
   heartbeatUrl?: string
   proxy?: string
   supervisor: Supervisor
@@ -114,6 +123,12 @@ function rolesOf(values: Values, mistakes: string[]): Map<number, Role> {
   return people
 }
 
+/** PATH, HOME and DOCKER_CONFIG lead the docker client to itself and its plugins; nothing else of ours is passed on. */
+function clientEnvironment(env: Environment, dockerHost: string | undefined): Record<string, string> {
+  const passed = ['PATH', 'HOME', 'DOCKER_CONFIG'].flatMap((name) => (env[name] ? [[name, env[name]]] : []))
+  return { ...Object.fromEntries(passed), ...(dockerHost && { DOCKER_HOST: dockerHost }) }
+}
+
 /**
  * Checks the environment and gives the configuration.
  * @throws ConfigError that lists every mistake with its key's name.
@@ -163,6 +178,14 @@ export function parseConfig(env: Environment): Config {
       stealPercent: values.ALERT_STEAL_PERCENT,
       filesPercent: values.ALERT_FILES_PERCENT,
       diskMounts: values.DISK_MOUNTS,
+    },
+    docker: {
+      watched: values.WATCH_CONTAINERS,
+      clientEnvironment: clientEnvironment(env, values.DOCKER_HOST),
+      ...(values.DOCKER_HOST && { host: values.DOCKER_HOST }),
+      ...(values.OPENCLAW_GATEWAY_CONTAINER && { gatewayContainer: values.OPENCLAW_GATEWAY_CONTAINER }),
+      ...(values.OPENCLAW_DIR && { projectDir: values.OPENCLAW_DIR }),
+      ...(values.OPENCLAW_CONFIG_DIR && { stateDir: values.OPENCLAW_CONFIG_DIR }),
     },
     ...(values.HEARTBEAT_URL && { heartbeatUrl: values.HEARTBEAT_URL }),
     ...(values.HTTPS_PROXY && { proxy: values.HTTPS_PROXY }),

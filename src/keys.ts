@@ -158,6 +158,36 @@ export const KEYS = {
     example: '/,/var',
     unset: 'every real, writable, local file system, once a device',
   },
+  DOCKER_HOST: {
+    about: 'The Docker engine: unix:///path or tcp://host:port.',
+    schema: text(/^(unix:\/\/\/|tcp:\/\/)/, 'must begin with unix:/// or tcp://').optional(),
+    example: 'unix:///var/run/docker.sock',
+    unset: '`/var/run/docker.sock`',
+  },
+  OPENCLAW_GATEWAY_CONTAINER: {
+    about: "The name of the gateway's container.",
+    schema: z.string().optional(),
+    example: 'openclaw-gateway',
+    unset: 'found by its Compose service, then by its usual names',
+  },
+  OPENCLAW_DIR: {
+    about: 'The directory of the compose project, where there are several.',
+    schema: text(/^\//, 'must be an absolute path').optional(),
+    example: '/home/openclaw/openclaw',
+    unset: "the labels of the gateway's container",
+  },
+  OPENCLAW_CONFIG_DIR: {
+    about: "The host's side of the gateway's state directory.",
+    schema: text(/^\//, 'must be an absolute path').optional(),
+    example: '/home/openclaw/.openclaw',
+    unset: "the mount of the gateway's container",
+  },
+  WATCH_CONTAINERS: {
+    about: "Containers that should run besides those of the gateway's project, with commas between them.",
+    schema: list.default([]),
+    example: 'cloudflared,uptime',
+    unset: 'none',
+  },
   HEARTBEAT_URL: {
     about:
       'Fetched every minute while the bot polls, checks and delivers: a dead man’s switch such as healthchecks.io.',

@@ -2,6 +2,7 @@
 
 import { enableCompileCache, flushCompileCache } from 'node:module'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 // All that we ever write is for us alone.
 process.umask(0o077)
@@ -17,6 +18,17 @@ type Config = ReturnType<typeof parseConfig>
 /** sysexits.h: a configuration that no restart mends. systemd is told not to try (RestartPreventExitStatus). */
 const EX_CONFIG = 78
 const STOP_MS = 4_000
+/** A look at a file system that is under way when we stop comes back within this time, or hangs. */
+const LAST_LOOK_MS = 500
+
+/** Whether a file system does not answer: it would hold the exit up for as long as that lasts. */
+let hung = false
+
+/** Ends the process; past a file system that hangs only SIGKILL leads. */
+function leave(code: number): void {
+  if (hung) process.kill(process.pid, 'SIGKILL')
+  process.exit(code)
+}
 
 /** The bot with everything it needs, in this process. */
 async function host(config: Config, options: { onTerminal: boolean; clockwork: boolean }) {
@@ -62,8 +74,9 @@ async function host(config: Config, options: { onTerminal: boolean; clockwork: b
       fed.stop()
       await bot.stop(STOP_MS / 2)
       await ops.stop(STOP_MS / 2)
-      // A file system that does not answer would hold the exit up for as long as it hangs.
-      if (ops.mounts.pending() > 0) process.kill(process.pid, 'SIGKILL')
+      const until = now() + LAST_LOOK_MS
+      while (ops.mounts.pending() > 0 && now() < until) await sleep(10)
+      hung = ops.mounts.pending() > 0
     },
   }
 }
@@ -123,9 +136,9 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 try {
-  process.exit(await main(process.argv.slice(2)))
+  leave(await main(process.argv.slice(2)))
 } catch (error) {
   if (!(error instanceof OpsError)) throw error
   process.stderr.write(`${messageOf(error)}\n`)
-  process.exit(error instanceof ConfigError ? EX_CONFIG : 1)
+  leave(error instanceof ConfigError ? EX_CONFIG : 1)
 }

@@ -3,6 +3,7 @@
 import type { AlertFacts, AlertsCard } from '../ops/alerts/index.ts'
 import type { Digest } from '../ops/digest.ts'
 import type { Notice } from '../ops/index.ts'
+import type { RunbookCard } from '../ops/runbooks/index.ts'
 import { duration, plural } from '../ops/words.ts'
 import type { Clock } from './clock.ts'
 import { type Button, MARKS, type Mark, type Page, type Text } from './page.ts'
@@ -49,7 +50,14 @@ export function alertLines(facts: AlertFacts, clock: Clock): Text[] {
 }
 
 /** @param meant what the buttons act on: an alert's number, or `card:<number>` for all on a card. */
-const buttonsOf = (meant: string, acked: boolean, ack: string, details: string): Button[][] => [
+const buttonsOf = (
+  meant: string,
+  acked: boolean,
+  ack: string,
+  details: string,
+  actions: Button[] = [],
+): Button[][] => [
+  ...(actions.length > 0 ? [actions] : []),
   [
     ...(acked ? [] : [{ label: ack, run: `ack ${meant}` }]),
     { label: 'Mute 1 h', run: `mute ${meant} 1h` },
@@ -73,12 +81,13 @@ function titleOf({ phase, reason, title }: Entry, unseen: boolean): string {
 }
 
 function onePage(entry: Entry, unseen: boolean, clock: Clock): Page {
-  const { id, phase, ack } = entry
+  const { id, phase, ack, actions, evidence = [] } = entry
   return {
     mark: markOf(entry),
     title: titleOf(entry, unseen),
     lines: alertLines(entry, clock),
-    buttons: phase === 'firing' ? buttonsOf(`${id}`, ack !== undefined, 'Ack', `alerts ${id}`) : [],
+    details: evidence.map((code) => ({ code })),
+    buttons: phase === 'firing' ? buttonsOf(`${id}`, ack !== undefined, 'Ack', `alerts ${id}`, actions) : [],
   }
 }
 
@@ -130,6 +139,40 @@ export function digestPage({ open, mutes, failedJobs, frozen, well }: Digest, cl
   }
 }
 
+const RUN: Record<RunbookCard['state'], { mark: Mark; word: string }> = {
+  running: { mark: 'info', word: 'under way' },
+  done: { mark: 'ok', word: 'done' },
+  failed: { mark: 'bad', word: 'failed' },
+  cancelled: { mark: 'warn', word: 'cancelled' },
+  interrupted: { mark: 'bad', word: 'was cut off when I was stopped' },
+}
+const STEP: Record<RunbookCard['steps'][number]['state'], string> = {
+  waiting: '·',
+  running: '▶',
+  done: '✓',
+  failed: '✗',
+  undone: '↩',
+}
+
+/** A runbook on its way, or how it ended. */
+function runbookPage(card: RunbookCard, clock: Clock): Page {
+  const { deedId, title, by, state, steps, startedAt, endedAt, left, actions = [], cancellable } = card
+  const { mark, word } = RUN[state]
+  const buttons = [...actions, ...(cancellable ? [{ label: 'Cancel', run: `cancel ${deedId}` }] : [])]
+  return {
+    mark,
+    title: `${title}: ${word}`,
+    lines: [
+      ...steps.map(({ name, state: how, note }) => `${STEP[how]} ${name}${note ? `: ${note}` : ''}`),
+      ...(left ? [left] : []),
+    ],
+    details: [
+      `Begun by ${by} at ${clock.at(startedAt)}${endedAt ? `, took ${duration(endedAt - startedAt)}` : ''}`,
+    ],
+    buttons: buttons.length > 0 ? [buttons] : [],
+  }
+}
+
 const noticePage = ({ title, lines }: Notice): Page => ({ mark: 'info', title, lines })
 
 /**
@@ -147,6 +190,8 @@ export function pageOfCard(
       return alertsPage(card.id, card.facts as AlertsCard, unseen, clock)
     case 'digest':
       return digestPage(card.facts as Digest, clock)
+    case 'runbook':
+      return runbookPage(card.facts as RunbookCard, clock)
     case 'notice':
       return noticePage(card.facts as Notice)
     default:

@@ -37,6 +37,8 @@ export interface Plan {
   basis: string
   /** What has to be typed to confirm a destructive command. */
   typed?: string
+  /** It cannot be done as things stand: there is nothing to confirm. */
+  blocked?: boolean
 }
 
 export interface Command<Args extends z.ZodObject = z.ZodObject> {

@@ -66,14 +66,16 @@ export function createCourier({
 
   function chatsFor(audience: Audience): readonly number[] {
     if (audience === 'alerts') return alertChats()
-    return audience === 'owners' ? owners : [Number(audience.slice('chat:'.length))]
+    if (audience === 'owners') return owners
+    const chat = Number(audience.slice('chat:'.length))
+    return chat === 0 ? [] : [chat]
   }
 
   /** Chooses the chats of cards that have none yet. With nobody to tell, a card waits. */
   function address(): void {
     for (const { id, audience, dueAt } of copies.unaddressed()) {
       const targets = chatsFor(audience)
-      if (targets.length > 0) copies.address(id, targets, dueAt)
+      if (targets.length > 0 || audience.startsWith('chat:')) copies.address(id, targets, dueAt)
     }
   }
 

@@ -31,8 +31,14 @@ export interface Answer {
   inPlace?: true
 }
 
+/** Behind a command: show what would be done, and do nothing. */
+const PLAN_ONLY = '--plan'
+
 /** Prefixes of button data: run a line, run it in place, confirm. */
 const PRESS = { do: 'do:', up: 'up:', ok: 'ok:' } as const
+
+/** Telegram takes no button whose data is longer. Bytes. */
+const LONGEST_DATA = 64
 
 /** The data of a button, at most 64 bytes. */
 export const dataOf = (button: { run: string; inPlace?: true } | { confirm: string }): string =>
@@ -92,6 +98,7 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
     const { person, place, now } = incoming
     const plan = await found.plan?.({ args, person, place, now })
     if (!plan) throw new Error(`/${found.name} has no plan`)
+    if (plan.blocked) return { page: plan.page }
     const bound = { command: found, args, line, basis: plan.basis, personId: person.id, chatId: place.chatId }
     if (plan.typed === undefined) {
       const nonce = confirmations.issue(bound, now)
@@ -113,11 +120,23 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
     return { page: { mark: 'question', ...plan.page, lines } }
   }
 
+  /** What would be done, and nothing more. */
+  async function showPlan(found: Command, args: Record<string, unknown>, incoming: Incoming): Promise<Page> {
+    const { person, place, now } = incoming
+    const plan = await found.plan?.({ args, person, place, now })
+    if (!plan) throw new OpsError(`/${found.name} has no plan to show: it does one small thing at once.`)
+    return plan.page
+  }
+
   async function run(line: string, incoming: Incoming): Promise<Page | Answer> {
     const [word = '', ...words] = line.replace(/^\//, '').split(/\s+/).filter(Boolean)
     const found = find(word.toLowerCase(), incoming.person)
     checkRole(found, incoming)
-    const args = parseArgs(found, words)
+    const args = parseArgs(
+      found,
+      words.filter((each) => each !== PLAN_ONLY),
+    )
+    if (words.includes(PLAN_ONLY)) return await showPlan(found, args, incoming)
     checkChange(found, incoming)
     if (found.danger && found.danger !== 'safe') return await confirm(found, args, line, incoming)
     if (found.danger) incoming.begin()
@@ -136,7 +155,8 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
       return { page: { ...refusal(why), brief: true } }
     }
     const { command: found, args, line, basis } = pending
-    const again = { buttons: [[{ label: 'Show again', run: line.replace(/^\//, '') }]] }
+    const show = { label: 'Show again', run: line.replace(/^\//, '') }
+    const again = Buffer.byteLength(dataOf(show)) <= LONGEST_DATA ? { buttons: [[show]] } : {}
     if (state === 'expired' || incoming.stale)
       return { page: { ...refusal('Expired: nothing was done.'), ...again } }
     checkRole(found, incoming)

@@ -46,6 +46,10 @@ export type Admission = { request: Request; words?: string } | { refused: string
 const nameOf = ({ first_name, last_name, username }: Message['from'] & object) =>
   [first_name, last_name].filter(Boolean).join(' ').slice(0, 64) || username || 'somebody'
 
+/** The topic that a message is in. Outside topics Telegram gives replies a thread too, which nothing can be sent to. */
+const topicOf = ({ is_topic_message, message_thread_id }: Message) =>
+  is_topic_message && message_thread_id !== undefined ? { threadId: message_thread_id } : {}
+
 /** Why a message is not a plain one that a person typed just now, if it is not. */
 function oddity(message: Message): string | undefined {
   if (!message.from || message.from.is_bot || message.sender_chat) return 'not sent by a person'
@@ -96,7 +100,7 @@ function admitMessage(message: Message, house: House): Admission {
     text: kind === 'text' ? '' : call.line,
     sentAt: message.date * 1_000,
     ...(call.addressed && { addressed: true }),
-    ...(message.message_thread_id !== undefined && { threadId: message.message_thread_id }),
+    ...topicOf(message),
   }
   return kind === 'text' ? { request, words: text } : { request }
 }
@@ -120,7 +124,7 @@ function admitPress(query: CallbackQuery, house: House): Admission {
       messageId: shown.message_id,
       text: data,
       queryId: id,
-      ...(shown.message_thread_id !== undefined && { threadId: shown.message_thread_id }),
+      ...topicOf(shown),
     },
   }
 }

@@ -41,23 +41,29 @@ export interface HandlerOptions {
 export function createHandler(options: HandlerOptions) {
   const { dispatch, speech, toast, people, claim, inbox, note, now, log, stopping } = options
 
-  /** Delivers one thing; what Telegram will never take is logged and counts as done. */
-  async function deliver(what: string, call: () => Promise<unknown>): Promise<void> {
+  /** Delivers one thing; what Telegram will never take is logged. @returns whether it was delivered. */
+  async function deliver(what: string, call: () => Promise<unknown>): Promise<boolean> {
     try {
       await patiently(call, stopping)
+      return true
     } catch (error) {
       if (stopping.aborted || !(error instanceof TelegramError)) throw error
       if (error.failure.kind !== 'unchanged') log.warn(`${what} was not delivered`, errorFields(error))
+      return false
     }
   }
 
   async function give({ page, inPlace }: Answer, request: Request): Promise<void> {
     const { chatId, threadId, messageId, queryId } = request
     const target = { chatId, ...(threadId !== undefined && { threadId }) }
-    // The button stops spinning at once; a query that is too old is nothing to worry about.
-    if (queryId) await deliver('a toast', () => toast(queryId, page.brief ? toastOf(page) : ''))
-    if (queryId && page.brief) return
-    if (queryId && inPlace) return await deliver('an edit', () => speech.replace(page, chatId, messageId))
+    // The button stops spinning at once. A press that is too old for that is answered with a message.
+    const toasted =
+      queryId && (await deliver('a toast', () => toast(queryId, page.brief ? toastOf(page) : '')))
+    if (toasted && page.brief) return
+    if (queryId && inPlace) {
+      await deliver('an edit', () => speech.replace(page, chatId, messageId))
+      return
+    }
     const replyTo = request.group || queryId ? messageId : undefined
     await deliver('an answer', () =>
       speech.say(page, { ...target, ...(replyTo !== undefined && { replyTo }) }),

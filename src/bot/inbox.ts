@@ -46,26 +46,32 @@ export interface Polling {
 const POLL_SECONDS = 25
 const POLL_DEADLINE_MS = 40_000
 const RETRY_MS = 1_500
-/** Handlers under way at a time. */
-const CONCURRENCY = 64
+/** Updates asked for at a time, Telegram's most: every batch costs a poll and a commit, however small it is. */
+const BATCH = 100
+/** With more handlers under way there is no poll; the batch of the last one comes on top of them. */
+const CONCURRENCY = 128
 /** A press that came first after a silence as long as this may have waited in Telegram's queue. */
 const LATE_MS = 60_000
-/** Another poller's 409 is believed when it lasts: a poll of our own last process may still be open at Telegram. */
+/** Another poller's 409 is believed when it comes again: a poll of our own last process may still be open at Telegram. */
 const CONFLICTS_BELIEVED = 3
+/** It comes again within this time, though we win a poll in between: two pollers cut one another off in turn. */
+const CONFLICTS_WITHIN_MS = 120_000
 
 export function createPolling(options: InboxOptions): Polling {
   const { inbox, pulse, getUpdates, house, onRefused, onSpoken, handle, now, log } = options
   let offset = 0
   let recovering = true
-  let conflicts = 0
+  let conflicts: number[] = []
   /** Ask without waiting: what lies in Telegram's queue is told apart from what comes live. */
   let catchingUp = true
+  /** What comes now may have waited in that queue for longer than `LATE_MS`. */
+  let late = false
   let poll = new AbortController()
   let runner: RunnerHandle | undefined
 
   function admitAll(updates: readonly Update[]): Arrival[] {
     const { polledAt = Number.NEGATIVE_INFINITY } = pulse.read()
-    const late = now() - polledAt > LATE_MS
+    late ||= now() - polledAt > LATE_MS
     const words = new Map<number, string>()
     const admitted = updates.flatMap((update) => {
       const admission: Admission = admit(update, house())
@@ -91,16 +97,16 @@ export function createPolling(options: InboxOptions): Polling {
   }
 
   /** One poll: the offset moves on only after everything it brought is on disk. */
-  async function pollOnce(limit: number): Promise<Arrival[]> {
+  async function pollOnce(): Promise<Arrival[]> {
     poll = new AbortController()
     const deadline = setTimeout(() => poll.abort(), POLL_DEADLINE_MS)
     try {
       const timeout = catchingUp ? 0 : POLL_SECONDS
-      const updates = await getUpdates({ offset, limit, timeout }, poll.signal)
+      const updates = await getUpdates({ offset, limit: BATCH, timeout }, poll.signal)
       const arrivals = admitAll(updates)
       offset = (updates.at(-1)?.update_id ?? offset - 1) + 1
-      catchingUp = updates.length === limit
-      conflicts = 0
+      catchingUp = updates.length === BATCH
+      late &&= catchingUp
       pulse.polled()
       return arrivals
     } finally {
@@ -111,8 +117,8 @@ export function createPolling(options: InboxOptions): Polling {
   async function onPollFailed(error: unknown, stopped: AbortSignal): Promise<void> {
     if (!(error instanceof TelegramError)) throw error
     const { failure, code } = error
-    if (code === 409) conflicts += 1
-    if (failure.kind === 'fatal' && (code !== 409 || conflicts >= CONFLICTS_BELIEVED)) throw error
+    if (code === 409) conflicts = [...conflicts.filter((at) => now() - at < CONFLICTS_WITHIN_MS), now()]
+    if (failure.kind === 'fatal' && (code !== 409 || conflicts.length >= CONFLICTS_BELIEVED)) throw error
     catchingUp = true
     log.warn('a poll failed', errorFields(error))
     const asked = failure.kind === 'later' ? failure.afterMs : undefined
@@ -120,7 +126,7 @@ export function createPolling(options: InboxOptions): Polling {
   }
 
   /** What the runner calls for more: first what an earlier process left, then polls until one succeeds. */
-  async function supply(batch: number, stopped: AbortSignal): Promise<Arrival[]> {
+  async function supply(stopped: AbortSignal): Promise<Arrival[]> {
     if (recovering) {
       recovering = false
       const left = inbox.unfinished()
@@ -129,7 +135,7 @@ export function createPolling(options: InboxOptions): Polling {
     stopped.addEventListener('abort', () => poll.abort(), { once: true })
     while (!stopped.aborted) {
       try {
-        return await pollOnce(Math.max(1, Math.min(batch, 100)))
+        return await pollOnce()
       } catch (error) {
         if (!stopped.aborted) await onPollFailed(error, stopped)
       }
@@ -147,7 +153,7 @@ export function createPolling(options: InboxOptions): Polling {
   return {
     async run() {
       const source = createSource<Arrival>({
-        supply: (batch, signal) => supply(batch, signal as AbortSignal),
+        supply: (_, signal) => supply(signal as AbortSignal),
       })
       const sink = createConcurrentSink<Arrival>(
         consumer,

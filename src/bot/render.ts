@@ -13,10 +13,11 @@ export const escapeHtml = (text: string) =>
 
 /**
  * Characters that hide, reorder or break what a reader sees: names from outside cannot dress up as something else.
- * Controls, bidirectional overrides and zero-width characters (except the joiner that emoji need).
+ * Controls, bidirectional overrides and zero-width characters (except the joiner that emoji need); and half an emoji,
+ * left by a cut, for which Telegram refuses the whole message.
  */
 const HOSTILE = /(?!\n)[\p{Cc}\p{Bidi_Control}\u200b\u200c\u2060\ufeff]/gu
-export const harmless = (text: string) => text.replace(HOSTILE, '')
+export const harmless = (text: string) => text.replace(HOSTILE, '').toWellFormed()
 
 /** One piece of text in HTML. */
 export function html(text: Text): string {

@@ -81,6 +81,8 @@ export function safeError(method: string, thrown: unknown): TelegramError {
 
 export interface Client {
   api: Api
+  /** Gives idle connections up: one that died without a word would cost the next call its whole deadline. */
+  refresh(): void
   /** Closes its connections. */
   close(): void
 }
@@ -106,7 +108,10 @@ export function createClient({ token, apiRoot, proxy, timeoutSeconds }: ClientOp
       throw safeError(method, error)
     }
   })
-  return { api, close: () => agent.destroy() }
+  const refresh = () => {
+    for (const idle of Object.values(agent.freeSockets)) for (const socket of idle ?? []) socket.destroy()
+  }
+  return { api, refresh, close: () => agent.destroy() }
 }
 
 /** The longest wait that nobody asked for: so soon is the first message there once the network is back. */

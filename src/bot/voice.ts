@@ -1,6 +1,6 @@
 // The bot's voice in Telegram: pages and cards as messages, edits, toasts and files.
 
-import type { Api } from 'grammy'
+import { type Api, InputFile } from 'grammy'
 import type { InlineKeyboardButton } from 'grammy/types'
 import type { Redact } from '../log.ts'
 import type { Card } from '../ops/state/cards.ts'
@@ -9,7 +9,7 @@ import type { Clock } from './clock.ts'
 import type { Voice } from './courier.ts'
 import { dataOf } from './dispatch.ts'
 import type { Button, Page } from './page.ts'
-import { cardHtml, messagesOf } from './render.ts'
+import { cardHtml, harmless, messagesOf } from './render.ts'
 
 export interface Target {
   chatId: number
@@ -28,8 +28,8 @@ export interface Speech extends Voice {
 function keyboard(rows: readonly (readonly Button[])[]): { inline_keyboard: InlineKeyboardButton[][] } {
   const key = (button: Button): InlineKeyboardButton =>
     'url' in button
-      ? { text: button.label, url: button.url }
-      : { text: button.label, callback_data: dataOf(button) }
+      ? { text: harmless(button.label), url: button.url }
+      : { text: harmless(button.label), callback_data: dataOf(button) }
   return { inline_keyboard: rows.map((row) => row.map(key)) }
 }
 
@@ -67,7 +67,6 @@ export function createSpeech(options: {
       await api.editMessageText(chatId, messageId, redact(cardHtml(page)), dressed(page.buttons ?? []))
     },
     async say(page, { chatId, threadId, replyTo }) {
-      const { InputFile } = await import('grammy')
       const { messages, file } = messagesOf(page)
       for (const { html, buttons } of messages)
         await api.sendMessage(chatId, redact(html), {

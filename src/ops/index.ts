@@ -1,15 +1,18 @@
 // Ops: everything that can be seen or done on this machine, wired here; who needs a part of it asks for that part.
 
 import type { Config } from '../config.ts'
-import type { Log, Redact } from '../log.ts'
+import { errorFields, type Log, type Redact } from '../log.ts'
 import { createAlerts, type StoredMemory } from './alerts/index.ts'
 import { hostChecks } from './checks/host.ts'
+import type { Check } from './checks/index.ts'
 import { opsbotChecks } from './checks/opsbot.ts'
+import { createContainers } from './containers.ts'
 import { createDeeds } from './deeds.ts'
 import { createHost } from './host.ts'
 import { createMounts } from './mounts.ts'
 import { createPulse } from './pulse.ts'
 import { run } from './run.ts'
+import { createRunbooks } from './runbooks/index.ts'
 import { createAlertLog } from './state/alerts.ts'
 import { openState } from './state/index.ts'
 import { lockDirectory } from './state/sqlite.ts'
@@ -32,17 +35,19 @@ export interface OpsOptions {
   log: Log
   redact: Redact
   now: () => number
+  /** What is looked at instead of the host: for tests. */
+  checks?: readonly Check[]
 }
 
 /**
  * Takes the state directory and wires every system. Nothing runs until `start`.
  * @throws OpsError when another bot holds the state directory or it cannot be used.
  */
-export function createOps({ config, log, redact, now }: OpsOptions) {
+export function createOps({ config, log, redact, now, checks }: OpsOptions) {
   const unlock = lockDirectory(config.stateDir)
   const startedAt = now()
   const state = openState({ directory: config.stateDir, redact, now: startedAt })
-  const { store, cards, copies, chats, audit, jobs, meta } = state
+  const { store, cards, copies, chats, audit, jobs, meta, runs } = state
   const aliveAt = meta.get('aliveAt')
 
   const alerts = createAlerts({
@@ -61,8 +66,12 @@ export function createOps({ config, log, redact, now }: OpsOptions) {
   const mounts = createMounts({ run })
   const systemd = createSystemd({ run, notifySocket: config.supervisor.notifySocket })
 
+  const containers = createContainers({ config, run, host, mounts, meta, now })
+  const runbooks = createRunbooks({ deeds, cards, runs, now })
+
   let notedAlive = 0
   let firstLook = () => {}
+  let unfollow = () => {}
   const onCycle = () => {
     pulse.checked()
     firstLook()
@@ -73,7 +82,7 @@ export function createOps({ config, log, redact, now }: OpsOptions) {
   }
   const watch = createWatch({
     checks: [
-      ...hostChecks({ host, mounts, systemd, limits: config.limits }),
+      ...(checks ?? [...hostChecks({ host, mounts, systemd, limits: config.limits }), ...containers.checks]),
       ...opsbotChecks({ store, jobs, chats, now }),
     ],
     alerts,
@@ -89,7 +98,8 @@ export function createOps({ config, log, redact, now }: OpsOptions) {
       title: 'The state file was damaged',
       lines: [line],
     }))
-    const cut = deeds.settleInterrupted()
+    const reported = runs.open().map(({ deedId }) => deedId)
+    const cut = deeds.settleInterrupted().filter(({ id }) => !reported.includes(id))
     if (cut.length > 0)
       notices.push({
         title: 'I was stopped in the middle of something',
@@ -103,15 +113,20 @@ export function createOps({ config, log, redact, now }: OpsOptions) {
   return {
     ...{ config, log, now, startedAt },
     ...{ store, cards, copies, chats, audit, jobs, meta },
-    ...{ alerts, deeds, pulse, watch, host, mounts, systemd },
+    ...{ alerts, deeds, pulse, watch, host, mounts, systemd, runbooks, ...containers },
     /** @param onFirstLook called when everything was looked at once. */
     start(onFirstLook: () => void): void {
       raiseNotices()
       firstLook = onFirstLook
       watch.start()
+      unfollow = containers.follow(watch.nudge)
+      runbooks
+        .reportCut([containers.recreate, containers.rollback])
+        .catch((error) => log.error('cut runs were not reported', errorFields(error)))
     },
     /** Ends the deeds, closes the state and gives the directory up. */
     async stop(deadlineMs: number): Promise<void> {
+      unfollow()
       watch.stop()
       await deeds.drain(deadlineMs)
       meta.set('aliveAt', now())

@@ -19,6 +19,8 @@ export interface RunOptions {
   maxBytes?: number
   /** Added to PATH, HOME and LC_ALL=C. */
   env?: Record<string, string>
+  /** Takes each line of stdout and stderr as it comes. */
+  onLine?: (line: string) => void
 }
 
 /** Runs a program and waits for it. */
@@ -28,9 +30,14 @@ export type Run = (file: string, args: readonly string[], options: RunOptions) =
  * Runs a program without a shell. A non-zero exit code is data, not an error.
  * @throws OpsError when it cannot be started, exceeds its deadline or its output limit, or is aborted.
  */
-export const run: Run = async (file, args, { timeoutMs, signal, input = '', maxBytes = 1 << 20, env }) => {
+export const run: Run = async (
+  file,
+  args,
+  { timeoutMs, signal, input = '', maxBytes = 1 << 20, env, onLine },
+) => {
   const { execa } = await import('execa')
-  const result = await execa(file, args, {
+  const child = execa(file, args, {
+    all: onLine !== undefined,
     input,
     reject: false,
     timeout: timeoutMs,
@@ -46,6 +53,8 @@ export const run: Run = async (file, args, { timeoutMs, signal, input = '', maxB
     stripFinalNewline: false,
     ...(signal && { cancelSignal: signal }),
   })
+  if (onLine) for await (const line of child.iterable({ from: 'all' })) onLine(line)
+  const result = await child
   if (result.timedOut) throw new OpsError(`${file} did not finish within ${timeoutMs / 1000} s`)
   if (result.isCanceled) throw new OpsError(`${file} was stopped`)
   if (result.isMaxBuffer) throw new OpsError(`${file} printed more than ${maxBytes} bytes`)

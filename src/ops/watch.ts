@@ -3,7 +3,7 @@
 import { messageOf, OpsError } from '../errors.ts'
 import { errorFields, type Log } from '../log.ts'
 import type { Alerts } from './alerts/index.ts'
-import type { Check, Observation } from './checks/index.ts'
+import type { Check } from './checks/index.ts'
 
 export interface Watch {
   /** Looks at everything now, then on the clock. */
@@ -17,7 +17,7 @@ export interface Watch {
 
 export interface WatchOptions {
   checks: readonly Check[]
-  alerts: Pick<Alerts, 'observe'>
+  alerts: Pick<Alerts, 'observe' | 'explain'>
   cycleMs: number
   now: () => number
   log: Log
@@ -26,20 +26,25 @@ export interface WatchOptions {
 }
 
 const DEADLINE_MS = 10_000
+const EVIDENCE_MS = 3_000
 
-/** Runs one look against its deadline; a check that ignores the signal is left behind. */
-async function lookOnce({ name, look, deadlineMs = DEADLINE_MS }: Check): Promise<Observation[]> {
+/** Runs something against its deadline; what ignores the signal is left behind. */
+async function withDeadline<T>(
+  deadlineMs: number,
+  what: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const deadline = new AbortController()
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      const error = new OpsError(`${name} was not seen within ${deadlineMs / 1_000} s`)
+      const error = new OpsError(`${what} was not seen within ${deadlineMs / 1_000} s`)
       deadline.abort(error)
       reject(error)
     }, deadlineMs)
   })
   try {
-    return await Promise.race([look(deadline.signal), late])
+    return await Promise.race([work(deadline.signal), late])
   } finally {
     clearTimeout(timer)
   }
@@ -52,15 +57,27 @@ export function createWatch({ checks, alerts, cycleMs, now, log, onCycle }: Watc
   let timer: NodeJS.Timeout | undefined
   let stopped = false
 
+  /** The card is out already; what explains it follows by edit, or not at all. */
+  async function explain({ name, evidence }: Check, key: string): Promise<void> {
+    if (!evidence) return
+    try {
+      const lines = await withDeadline(EVIDENCE_MS, `the evidence for ${key}`, () => evidence(key))
+      if (!stopped) alerts.explain(key, lines, now())
+    } catch (error) {
+      log.warn('an alert was not explained', { check: name, key, ...errorFields(error) })
+    }
+  }
+
   /** A check that fails leaves its alerts as they were and is itself something bad that was observed. */
   async function look(check: Check): Promise<void> {
     const key = `check/${check.name}`
     const self = { key, area: 'opsbot', title: `Check "${check.name}" does not work` }
     const itself = { ...check, name: key }
     try {
-      const seen = await lookOnce(check)
+      const { name, deadlineMs = DEADLINE_MS } = check
+      const seen = await withDeadline(deadlineMs, name, check.look)
       if (stopped) return
-      alerts.observe(check, seen, now())
+      for (const key of alerts.observe(check, seen, now())) void explain(check, key)
       alerts.observe(itself, [{ ...self, verdict: 'ok', why: 'It sees again.' }], now())
     } catch (error) {
       if (stopped) return

@@ -64,16 +64,18 @@ export function alertCommands(ops: AlertOps, clock: Clock): Command[] {
   async function details(reference: string, now: number): Promise<Page> {
     const [facts] = alerts.find(reference, now)
     if (!facts) return { title: 'No such alert' }
-    const { id, key, title, severity, ack } = facts
+    const { id, key, title, severity, ack, evidence = [], actions = [] } = facts
     return {
       mark: severity === 'critical' ? 'bad' : 'warn',
       title,
       lines: alertLines(facts, clock),
       details: [
         ['Number ', { code: `${id}` }, ', key ', { code: key }, `, ${severity}`],
+        ...evidence.map((code): Text => ({ code })),
         ...(await largest(key)),
       ],
       buttons: [
+        ...(actions.length > 0 ? [actions] : []),
         [
           ...(ack ? [] : [{ label: 'Ack', run: `ack ${id}` }]),
           { label: 'Mute 1 h', run: `mute ${id} 1h` },
@@ -158,7 +160,6 @@ export function alertCommands(ops: AlertOps, clock: Clock): Command[] {
       name: 'digest',
       role: 'viewer',
       about: 'What is still open, muted or failed, as the daily digest says it.',
-      menu: true,
       args: z.object({}),
       run: ({ now }) => digestPage(gatherDigest(ops, now), clock),
     }),

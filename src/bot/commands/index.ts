@@ -5,9 +5,11 @@ import type { JobBoard } from '../../ops/jobs.ts'
 import type { Clock } from '../clock.ts'
 import type { Command } from '../command.ts'
 import { alertCommands } from './alerts.ts'
+import { containerCommands } from './containers.ts'
 import { helpCommands } from './help.ts'
 import { hostCommands } from './host.ts'
 import { ownCommands } from './own.ts'
+import { runbookCommands } from './runbooks.ts'
 
 export interface CommandParts {
   ops: Ops
@@ -20,6 +22,8 @@ export function listCommands(parts: CommandParts): Command[] {
   commands.push(
     ...helpCommands(() => commands),
     ...hostCommands(parts.ops, parts.clock),
+    ...containerCommands(parts.ops),
+    ...runbookCommands(parts.ops),
     ...alertCommands(parts.ops, parts.clock),
     ...ownCommands(parts.ops, parts.jobs, parts.clock),
   )

@@ -80,7 +80,6 @@ export function ownCommands(ops: OwnOps, jobs: JobBoard, clock: Clock): Command[
       name: 'audit',
       role: 'operator',
       about: 'Who did what: the newest entries of the audit log.',
-      menu: true,
       args: z.object({ count: count.default(15).describe('how many, 15 when left out') }),
       run({ args }) {
         const entries = audit.list(args.count)

@@ -4,7 +4,7 @@ import { OpsError } from '../../errors.ts'
 import type { Check, Gauge, Observation } from '../checks/index.ts'
 import type { Mute } from '../state/alerts.ts'
 import type { Store } from '../state/store.ts'
-import { type AlertMemory, defaultPolicy, type Policy, step } from './step.ts'
+import { type AlertMemory, defaultPolicy, type Policy, step, type Tell } from './step.ts'
 import {
   type AlertFacts,
   createTeller,
@@ -41,7 +41,8 @@ export function createAlerts(options: AlertsOptions) {
     alert.id = log.save(key, alert.memory)
   }
 
-  function look(check: Looked, seen: Observation, mutes: readonly Mute[], now: number): void {
+  /** @returns why it was told, if it was. */
+  function look(check: Looked, seen: Observation, mutes: readonly Mute[], now: number): Tell | undefined {
     const alert = known.get(seen.key)
     const before = alert?.memory
     const cause = seen.because === undefined ? undefined : known.get(seen.because)?.memory
@@ -57,9 +58,9 @@ export function createAlerts(options: AlertsOptions) {
     known.set(seen.key, next)
     remember(seen.key, next, before)
     if (stepped.tell) tell(seen.key, next, stepped.tell, now)
-    else if (next.memory.firing && now - (next.shownAt ?? 0) >= RENEW_MS && before?.why !== seen.why)
-      refresh(seen.key, next, now)
+    else if (next.memory.firing && now - (next.shownAt ?? 0) >= RENEW_MS) refresh(seen.key, next, now)
     else if (before?.firing && !next.memory.firing) refresh(seen.key, next, now)
+    return stepped.tell
   }
 
   function gone(check: Looked, seen: readonly Observation[], mutes: readonly Mute[], now: number): void {
@@ -101,22 +102,36 @@ export function createAlerts(options: AlertsOptions) {
   }
 
   return {
-    /** Takes what one check saw into account, in one transaction. Alerts whose subject is gone end. */
-    observe(check: Looked, seen: readonly Observation[], now: number): void {
+    /**
+     * Takes what one check saw into account, in one transaction. Alerts whose subject is gone end.
+     * @returns the keys of the alerts that were told just now, except as over.
+     */
+    observe(check: Looked, seen: readonly Observation[], now: number): string[] {
       const committed = known
       const work = () => {
         known = new Map(committed)
         const mutes = log.mutes(now)
-        for (const observation of seen) look(check, observation, mutes, now)
+        const told = seen.filter((each) => ![undefined, 'resolved'].includes(look(check, each, mutes, now)))
         gone(check, seen, mutes, now)
         sample(seen, now)
+        return told.map(({ key }) => key)
       }
       try {
-        store.write(work)
+        return store.write(work)
       } catch (error) {
         known = committed
         throw error
       }
+    },
+    /** Puts what was gathered to explain an alert on its card. */
+    explain(key: string, evidence: string[], now: number): void {
+      const alert = known.get(key)
+      if (!alert?.memory.firing || evidence.length === 0) return
+      alert.memory.firing.evidence = evidence
+      store.write(() => {
+        log.save(key, alert.memory)
+        refresh(key, alert, now)
+      })
     },
     /** What fires now, critical first, then oldest first. */
     open(now: number): AlertFacts[] {

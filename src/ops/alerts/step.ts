@@ -17,13 +17,15 @@ export interface Firing {
   told: boolean
   /** Whether a mute began after it was told. */
   hushed: boolean
-  /** How long it has been critical while only told as a warning. */
-  worseForMs: number
+  /** Watched time for which it has been critical without a break while only told as a warning. */
+  worseForMs?: number
   peak?: number
   ack?: { by: string; at: number }
   remindedAt: number
   /** It fired because it went bad too often, not because it stayed bad. */
   flapping?: true
+  /** What was gathered to explain it when it fired, in lines. */
+  evidence?: string[]
 }
 
 /** What is remembered of one key. */
@@ -32,6 +34,7 @@ export interface AlertMemory {
   title: string
   why: string
   mend?: string
+  actions?: { label: string; run: string }[]
   verdict: Verdict
   lookedAt: number
   /** Watched time for which it has been bad without a break, good without a break. */
@@ -107,9 +110,9 @@ function count(
   passed: number,
   policy: Policy,
 ) {
-  const { title, why, verdict, gauge, mend } = seen
+  const { title, why, verdict, gauge, mend, actions } = seen
   const streak = (of: Zone, ms: number) => (zone === of && memory.zone === of ? ms + passed : 0)
-  const { badSince = now, ...rest } = memory
+  const { badSince = now, mend: _mend, actions: _actions, ...rest } = memory
   const turned = zone === 'bad' && memory.zone !== 'bad'
   const next: AlertMemory = {
     ...rest,
@@ -120,6 +123,7 @@ function count(
     ...(zone === 'bad' && { badSince }),
     ...(gauge && { unit: gauge.unit }),
     ...(mend && { mend }),
+    ...(actions && { actions }),
   }
   return next
 }
@@ -139,7 +143,6 @@ function ignite(
     firedAt: now,
     told,
     hushed: false,
-    worseForMs: 0,
     remindedAt: now,
     ...(seen.gauge && { peak: seen.gauge.value }),
     ...(flapping && { flapping }),
@@ -147,11 +150,16 @@ function ignite(
   return firing
 }
 
-/** What there is to say of an alert that goes on firing. */
-function tellOf(firing: Firing, now: number, { policy, muted, inhibited }: Circumstances): Tell | undefined {
-  if (muted || inhibited) return undefined
+/** What there is to say of an alert that goes on firing. While it looks good, that waits: it may be about to end. */
+function tellOf(
+  firing: Firing,
+  zone: Zone,
+  now: number,
+  { policy, muted, inhibited }: Circumstances,
+): Tell | undefined {
+  if (muted || inhibited || zone === 'good') return undefined
   if (!firing.told) return 'fired'
-  if (firing.severity === 'warning' && firing.worseForMs >= policy.badMs) return 'worse'
+  if (firing.severity === 'warning' && (firing.worseForMs ?? 0) >= policy.badMs) return 'worse'
   if (firing.hushed) return 'unmuted'
   if (policy.remindMs && !firing.ack && now - firing.remindedAt >= policy.remindMs) return 'reminder'
   return undefined
@@ -160,13 +168,15 @@ function tellOf(firing: Firing, now: number, { policy, muted, inhibited }: Circu
 /** One look at an alert that fires and is not over. */
 function keepFiring(firing: Firing, seen: Observation, now: number, passed: number, around: Circumstances) {
   const critical = seen.verdict === 'bad'
+  const { worseForMs, ...rest } = firing
+  const longer = seen.proof ? around.policy.badMs : worseForMs === undefined ? 0 : worseForMs + passed
   const held: Firing = {
-    ...firing,
+    ...rest,
     hushed: firing.hushed || (around.muted && firing.told),
-    worseForMs: critical ? (seen.proof ? around.policy.badMs : firing.worseForMs + passed) : 0,
+    ...(critical && { worseForMs: longer }),
     ...(seen.gauge && { peak: Math.max(firing.peak ?? seen.gauge.value, seen.gauge.value) }),
   }
-  const tell = tellOf(held, now, around)
+  const tell = tellOf(held, zoneOf(seen), now, around)
   if (tell) Object.assign(held, { told: true, hushed: false, remindedAt: now })
   if (tell && critical) held.severity = 'critical'
   return { firing: held, tell }
@@ -174,7 +184,8 @@ function keepFiring(firing: Firing, seen: Observation, now: number, passed: numb
 
 /** Whether an alert that fires has been good for long enough; the more often it fired lately, the longer that is. */
 function isOver(next: AlertMemory, now: number, { goodMs, dampMs }: Policy): boolean {
-  const damping = Math.min(8, 2 ** (recent(next.fires, now, dampMs).length - 1))
+  const again = Math.max(0, recent(next.fires, now, dampMs).length - 1)
+  const damping = Math.min(8, 2 ** again)
   return next.verdict === 'absent' || (next.zone === 'good' && next.goodForMs >= goodMs * damping)
 }
 
@@ -195,7 +206,8 @@ export function step(
 
   const { policy } = around
   const zone = around.inhibited && !before.firing ? 'between' : zoneOf(seen)
-  const passed = Math.min(now - before.lookedAt, policy.creditMs)
+  // A clock that was set back must not take watched time away.
+  const passed = Math.max(0, Math.min(now - before.lookedAt, policy.creditMs))
   const next = count(before, seen, zone, now, passed, policy)
 
   if (before.firing && isOver(next, now, policy)) {

@@ -16,6 +16,10 @@ export interface AlertFacts {
   title: string
   why: string
   mend?: string
+  /** Commands that may mend it, as buttons. */
+  actions?: { label: string; run: string }[]
+  /** What was gathered to explain it when it fired. */
+  evidence?: string[]
   severity: Severity
   /** `moved`: a newer card tells of it from now on. */
   phase: 'firing' | 'resolved' | 'moved'
@@ -69,6 +73,19 @@ const TREND_MS = 6 * 3_600_000
 export const muteOf = (key: string, area: string, mutes: readonly Mute[]) =>
   mutes.filter(({ subject }) => [key, area, 'all'].includes(subject)).sort((a, b) => b.until - a.until)[0]
 
+/** An entry with new facts. Who looked after it, and what explained it, still stands there when it is over. */
+function lasting(entry: AlertsCard['entries'][number], facts: AlertFacts) {
+  const { reason, ack, flapping, evidence } = entry
+  if (facts.phase !== 'resolved') return { reason, ...facts }
+  return {
+    reason,
+    ...facts,
+    ...(ack && { ack }),
+    ...(flapping && { flapping }),
+    ...(evidence && { evidence }),
+  }
+}
+
 export function createTeller(options: TellerOptions) {
   const { log, cards, cycleMs, quietHours, timeZone, aliveAt } = options
   const gap =
@@ -78,7 +95,7 @@ export function createTeller(options: TellerOptions) {
   const startupUntil = gap ? options.now + 7 * cycleMs : 0
 
   function factsOf(key: string, { id = 0, memory, gauge }: Known, now: number): AlertFacts | undefined {
-    const { firing, resolved, area, title, why, mend, unit } = memory
+    const { firing, resolved, area, title, why, mend, unit, actions } = memory
     const episode = firing ?? resolved
     if (!episode) return undefined
     const mutedUntil = firing && muteOf(key, area, log.mutes(now))?.until
@@ -87,6 +104,8 @@ export function createTeller(options: TellerOptions) {
       ...{ id, key, area, title, why, severity: episode.severity, since: episode.since },
       phase: firing ? 'firing' : 'resolved',
       ...(mend && { mend }),
+      ...(firing && actions && { actions }),
+      ...(firing?.evidence && { evidence: firing.evidence }),
       ...(!firing && resolved && { endedAt: resolved.at }),
       ...(episode.peak !== undefined && { peak: episode.peak }),
       ...(unit && { unit }),
@@ -113,7 +132,7 @@ export function createTeller(options: TellerOptions) {
     alert.shownAt = now
     const { entries, ...rest } = card.facts as AlertsCard
     const lives = (entry: AlertFacts) => entry.key === key && entry.phase === 'firing'
-    const renewed = entries.map((entry) => (lives(entry) ? { ...entry, ...facts, ...patch } : entry))
+    const renewed = entries.map((entry) => (lives(entry) ? { ...lasting(entry, facts), ...patch } : entry))
     if (isDeepStrictEqual(renewed, entries)) return undefined
     return cards.revise(card.id, { ...rest, entries: renewed } satisfies AlertsCard)
   }

@@ -35,6 +35,8 @@ export interface Observation {
   gauge?: Gauge
   /** One sentence that says what the operator can do about it. */
   mend?: string
+  /** Commands that may mend it, as buttons: a label and a command line without its slash. */
+  actions?: { label: string; run: string }[]
   /** Certain at first sight (an OOM kill, an exit nobody asked for): fires without waiting out its time. */
   proof?: true
   /** The key whose own alert explains this one: while that fires, this one stays silent. */
@@ -49,6 +51,8 @@ export interface Check {
   /** A look that takes longer is given up and is itself a bad observation. Milliseconds, default 10,000. */
   deadlineMs?: number
   look(signal: AbortSignal): Promise<Observation[]>
+  /** Gathers what explains an alert that fired just now, in lines for its card; within 3 s. */
+  evidence?(key: string): Promise<string[]>
 }
 
 /** The verdict that a gauge's own limits give. */

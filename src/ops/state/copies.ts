@@ -81,12 +81,17 @@ export function createCopies(store: Store, changed: () => void) {
         after,
       )?.at
     },
-    /** The moment since which a card that was due has reached nobody: for the heartbeat. */
+    /**
+     * The moment since which a card that was due has reached nobody: for the heartbeat. An answer counts only where
+     * a copy of it is to be sent.
+     */
     overdueSince(): number | undefined {
       return store.get<{ at?: number }>(
         `SELECT min(max(c.due_at, c.created_at)) AS at FROM cards c
          WHERE NOT EXISTS (SELECT 1 FROM copies p WHERE p.card_id = c.id AND p.message_id IS NOT NULL)
-           AND NOT EXISTS (SELECT 1 FROM copies o WHERE o.card_id = c.answers_card AND o.first_revision >= c.answers_revision)`,
+           AND (c.answers_card IS NULL OR c.addressed = 0 OR EXISTS (
+             SELECT 1 FROM copies p JOIN copies o ON o.card_id = c.answers_card AND o.chat_id = p.chat_id
+             WHERE p.card_id = c.id AND o.first_revision < c.answers_revision))`,
       )?.at
     },
     /** Commits that a copy shows a revision. */

@@ -6,6 +6,7 @@ import { createChats } from './chats.ts'
 import { createCopies } from './copies.ts'
 import { createJobLog } from './jobs.ts'
 import { createMeta } from './meta.ts'
+import { createRuns } from './runs.ts'
 import { openStore, type StoreOptions } from './store.ts'
 
 /**
@@ -24,6 +25,7 @@ export function openState(options: StoreOptions) {
     audit: createAudit(store),
     jobs: createJobLog(store),
     meta: createMeta(store),
+    runs: createRuns(store),
   }
 }
 export type State = ReturnType<typeof openState>

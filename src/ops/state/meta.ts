@@ -10,6 +10,18 @@ export interface MetaValues {
   aliveAt: number
   /** Hash of the chat menu that Telegram was last told, by scope. */
   menu: Record<string, string>
+  /** The containers that were expected to run at the last look. */
+  expected: { name: string; compose?: ComposeProject }[]
+  /** Containers that were stopped on purpose, by key. */
+  stopped: Record<string, { by: string; at: number }>
+}
+
+interface ComposeProject {
+  project: string
+  service: string
+  workingDir: string
+  configFiles: string[]
+  environmentFiles: string[]
 }
 
 export function createMeta(store: Store) {

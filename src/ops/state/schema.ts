@@ -81,4 +81,24 @@ export const MIGRATIONS: readonly string[] = [
     message TEXT
   ) STRICT;
   `,
+  `
+  -- A runbook on its way: what a later start needs to say how far it came. The deed is its intent row in the audit.
+  CREATE TABLE runs (
+    deed_id INTEGER PRIMARY KEY REFERENCES audit (id),
+    card_id INTEGER NOT NULL,
+    runbook TEXT NOT NULL,
+    context TEXT NOT NULL,
+    ended_at INTEGER
+  ) STRICT;
+  CREATE TABLE steps (
+    deed_id INTEGER NOT NULL REFERENCES runs (deed_id),
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed', 'undone')),
+    note TEXT,
+    started_at INTEGER,
+    ended_at INTEGER,
+    PRIMARY KEY (deed_id, position)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]

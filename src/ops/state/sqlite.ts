@@ -1,6 +1,6 @@
 // SQLite files: opened, migrated, set aside when damaged, copied, and the lock that makes a directory ours.
 
-import { existsSync, mkdirSync, renameSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { messageOf, OpsError } from '../../errors.ts'
@@ -40,25 +40,41 @@ export function lockDirectory(directory: string): () => void {
   }
 }
 
-/** Brings a file, or an empty database, to the newest schema in one transaction. */
-export function migrate(db: DatabaseSync, file: string): void {
+function versionOf(db: DatabaseSync, file: string): number {
   const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
   if (version > MIGRATIONS.length)
     throw new OpsError(
       `${file} was written by a newer opsbot (schema ${version}, this one knows ${MIGRATIONS.length}). Run that version, or move the file away.`,
     )
+  return version
+}
+
+/** Brings a file, or an empty database, to the newest schema in one transaction. */
+export function migrate(db: DatabaseSync, file: string): void {
+  const version = versionOf(db, file)
   if (version === MIGRATIONS.length) return
   const steps = MIGRATIONS.slice(version).join('')
   db.exec(`BEGIN IMMEDIATE; ${steps} PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`)
 }
 
-/** Opens a file for writing, checks it and brings it to the newest schema. */
+const hasContent = (file: string) => existsSync(file) && statSync(file).size > 0
+
+/** Looks whether a file is sound, and writes nothing: a damaged one has to stay as it is, its log included. */
+function inspect(file: string): void {
+  const db = new DatabaseSync(file, { readOnly: true })
+  try {
+    const check = db.prepare('PRAGMA quick_check(1)').get()?.quick_check
+    if (check !== 'ok') throw Object.assign(new Error(String(check)), { errcode: CORRUPT })
+  } finally {
+    db.close()
+  }
+}
+
+/** Opens a sound file for writing and brings it to the newest schema. */
 export function openFile(file: string): DatabaseSync {
   const db = new DatabaseSync(file)
   try {
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256')
-    const check = db.prepare('PRAGMA quick_check(1)').get()?.quick_check
-    if (check !== 'ok') throw Object.assign(new Error(String(check)), { errcode: CORRUPT })
     migrate(db, file)
     return db
   } catch (error) {
@@ -70,20 +86,39 @@ export function openFile(file: string): DatabaseSync {
 /** Opens the file; a damaged one is renamed out of the way, never deleted, and a new one begun. */
 export function openOrSetAside(file: string, now: number, findings: string[]): DatabaseSync {
   try {
-    return openFile(file)
+    if (hasContent(file)) inspect(file)
   } catch (error) {
     if (!damaged(error)) throw error
     const aside = `${file}.damaged-${new Date(now).toISOString().replaceAll(':', '-')}`
     for (const suffix of ['', '-wal', '-shm'])
       if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix)
     findings.push(
-      `The state file was damaged (${messageOf(error)}) and lies now at ${aside}. I started with an empty one: alerts that are still firing will fire again.`,
+      `The state file was damaged (${messageOf(error).replaceAll('\n', ' ')}) and lies now at ${aside}. I started with an empty one: alerts that are still firing will fire again.`,
     )
-    return openFile(file)
   }
+  return openFile(file)
 }
 
-/** Makes the tables of `to` equal to those of `from`, in one transaction. Both have the newest schema. */
+/** All that a file holds, in memory and in the newest schema. It takes no room on the disk. */
+export function loadFile(file: string): DatabaseSync {
+  const memory = new DatabaseSync(':memory:')
+  if (hasContent(file)) {
+    const disk = new DatabaseSync(file)
+    try {
+      // Alone with its file, SQLite keeps the index of the log in memory instead of beside it.
+      disk.exec('PRAGMA locking_mode = EXCLUSIVE')
+      const version = versionOf(disk, file)
+      memory.exec(`${MIGRATIONS.slice(0, version).join('')} PRAGMA user_version = ${version}`)
+      copyTables(disk, memory)
+    } finally {
+      disk.close()
+    }
+  }
+  migrate(memory, file)
+  return memory
+}
+
+/** Makes the tables of `to` equal to those of `from`, in one transaction. Both have the same schema. */
 export function copyTables(from: DatabaseSync, to: DatabaseSync): void {
   const tables = from.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
   to.exec('PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE')

@@ -1,9 +1,9 @@
 // The state file: opened once, written in transactions, set aside when damaged, and held in memory while the disk is full.
 
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { copyTables, migrate, noRoom, openFile, openOrSetAside } from './sqlite.ts'
+import { copyTables, loadFile, migrate, noRoom, openFile, openOrSetAside } from './sqlite.ts'
 
 type Value = string | number | null
 
@@ -54,7 +54,11 @@ export function openStore({ directory, redact, now }: StoreOptions): Store {
   let statements = new Map<string, StatementSync>()
 
   const fillBallast = () => {
-    if (!existsSync(ballast)) writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES, 1), { mode: 0o600 })
+    if (existsSync(ballast)) return
+    // Where there is little left, taking it would harm others on this disk.
+    const { bavail, bsize } = statfsSync(directory)
+    if (bavail * bsize < 2 * BALLAST_BYTES) return
+    writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES, 1), { mode: 0o600 })
   }
   const toMemory = () => {
     memory = new DatabaseSync(':memory:')
@@ -121,13 +125,21 @@ export function openStore({ directory, redact, now }: StoreOptions): Store {
     }
   }
 
-  try {
-    disk = openOrSetAside(file, now, findings)
-    disk.exec('PRAGMA foreign_keys = ON')
-  } catch (error) {
-    if (!noRoom(error)) throw error
-    toMemory()
+  /** Opens the file; on a full disk its ballast makes the room that this takes, else all of it goes to memory. */
+  function open(): void {
+    try {
+      disk = openOrSetAside(file, now, findings)
+    } catch (error) {
+      if (!noRoom(error)) throw error
+      if (!existsSync(ballast)) {
+        memory = loadFile(file)
+        return
+      }
+      rmSync(ballast)
+      open()
+    }
   }
+  open()
   heal()
 
   return {

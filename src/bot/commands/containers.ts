@@ -1,0 +1,230 @@
+// Containers: /gateway, /ps, /logs, /restart, /up, /down.
+
+import { z } from 'zod'
+import { OpsError } from '../../errors.ts'
+import { keyOf, meant } from '../../ops/deployment.ts'
+import type { Container, ContainerBrief } from '../../ops/docker/index.ts'
+import type { Ops } from '../../ops/index.ts'
+import { ago, bytes, duration, percent, plural } from '../../ops/words.ts'
+import { type Call, type Command, command, lengthOfTime, type Plan } from '../command.ts'
+import { MARKS, type Mark, type Page, type Text } from '../page.ts'
+
+type ContainerOps = Pick<Ops, 'docker' | 'findGateway' | 'deeds' | 'stopped' | 'watch'>
+
+const LINES = { usual: 50, most: 5_000 }
+const STOP_SECONDS = 330
+
+const container = z.string().describe('its name, its service, or the beginning of either')
+
+function markOf({ state, status }: ContainerBrief): Mark {
+  if (state !== 'running') return state === 'exited' || state === 'created' ? 'warn' : 'bad'
+  return status.includes('unhealthy') ? 'bad' : 'ok'
+}
+
+function gatewayPage(
+  found: Container,
+  use: { memoryBytes: number; cpuPercent: number; pids: number } | undefined,
+  now: number,
+): Page {
+  const { name, state, health, startedAt, restartCount, image, imageId, createdAt, limits, id } = found
+  const well = state === 'running' && health?.status !== 'unhealthy'
+  const memory =
+    use &&
+    `Memory ${bytes(use.memoryBytes)}${limits.memoryBytes ? ` of ${bytes(limits.memoryBytes)} (${percent((100 * use.memoryBytes) / limits.memoryBytes)})` : ''}`
+  const cpu =
+    use &&
+    `CPU ${percent(use.cpuPercent)} of a core${limits.cpus ? `, limit ${limits.cpus}` : ''}, ${plural(use.pids, 'process', 'processes')}`
+  return {
+    mark: well ? (health?.status === 'starting' ? 'unknown' : 'ok') : 'bad',
+    title: `${name}: ${state}${health ? `, ${health.status}` : ''}`,
+    lines: [
+      ...(startedAt && state === 'running'
+        ? [`Up ${duration(now - startedAt)}, ${plural(restartCount, 'restart')} by Docker`]
+        : []),
+      ...(memory ? [memory] : []),
+      ...(cpu ? [cpu] : []),
+      [`Image `, { code: image }, `, container made ${ago(now - createdAt)}`],
+    ],
+    details: [
+      [
+        'Container ',
+        { code: id.slice(0, 12) },
+        ', image ',
+        { code: imageId.replace('sha256:', '').slice(0, 12) },
+      ],
+      ...(health?.lastOutput ? [`Last health check: ${health.lastOutput.slice(0, 500)}`] : []),
+    ],
+    buttons: [
+      [
+        { label: 'Refresh', run: 'gateway', inPlace: true },
+        { label: 'Logs', run: `logs ${name}` },
+        { label: 'Recreate', run: 'recreate' },
+      ],
+    ],
+  }
+}
+
+export function containerCommands(ops: ContainerOps): Command[] {
+  const { docker, deeds, stopped, watch } = ops
+
+  const find = async (word: string) => meant(await docker.list(), word)
+
+  async function ps(): Promise<Page> {
+    const all = (await docker.list()).sort((a, b) => a.name.localeCompare(b.name))
+    const running = all.filter(({ state }) => state === 'running')
+    const worst = all.map(markOf)
+    return {
+      mark: worst.includes('bad') ? 'bad' : 'ok',
+      title: `${running.length} of ${plural(all.length, 'container')} running`,
+      lines: all.map((each) => [`${MARKS[markOf(each)]} `, { bold: each.name }, ` ${each.status}`]),
+      buttons: [[{ label: 'Refresh', run: 'ps', inPlace: true }]],
+    }
+  }
+
+  async function logs(word: string, lines: number, sinceMs: number | undefined): Promise<Page> {
+    const { id, name } = await find(word)
+    const text = (await docker.logs(id, { lines, ...(sinceMs !== undefined && { sinceMs }) })).trimEnd()
+    if (!text)
+      return {
+        mark: 'info',
+        title: `${name} has printed nothing${sinceMs === undefined ? '' : ' since then'}.`,
+      }
+    const all = text.split('\n')
+    const long = text.length > 3_500
+    const more = { label: `${lines * 4} lines`, run: `logs ${name} ${lines * 4}` }
+    return {
+      mark: 'info',
+      title: `${name}: the last ${plural(all.length, 'line')}`,
+      ...(long
+        ? { lines: ['They are in the file.'], file: { name: `${name}.log`, text } }
+        : { details: all.map((code): Text => ({ code })) }),
+      buttons: [
+        [
+          { label: 'Refresh', run: `logs ${name} ${lines}` },
+          ...(lines * 4 <= LINES.most && all.length >= lines ? [more] : []),
+        ],
+      ],
+    }
+  }
+
+  /** A plan for what is done to one container with one call. */
+  const simplePlan =
+    (what: string, argv: (name: string) => string[]) =>
+    async ({ args }: Call<{ container: string }>): Promise<Plan> => {
+      const { id, name, status } = await find(args.container)
+      return {
+        basis: id,
+        page: { title: `${what} ${name}?`, lines: [status], details: [{ code: argv(name).join(' ') }] },
+      }
+    }
+
+  /** Starts a deed on one container; it may take minutes, so the answer does not wait longer than a moment. */
+  async function act(
+    { args, person }: Call<{ container: string }>,
+    verb: string,
+    done: string,
+    deed: (brief: ContainerBrief) => Promise<void>,
+  ): Promise<Page> {
+    const brief = await find(args.container)
+    const { done: ended } = deeds.perform(
+      {
+        name: verb,
+        detail: brief.name,
+        danger: 'disruptive',
+        resource: `container/${brief.name}`,
+        run: () => deed(brief),
+      },
+      person,
+    )
+    const quick = await Promise.race([
+      ended.then(() => true),
+      new Promise<false>((resolve) => setTimeout(resolve, 3_000, false)),
+    ])
+    watch.nudge('containers')
+    return quick
+      ? { mark: 'ok', title: `${brief.name} ${done}` }
+      : { mark: 'info', title: `${brief.name}: ${verb} is under way. /ps shows how it goes.` }
+  }
+
+  return [
+    command({
+      name: 'gateway',
+      role: 'viewer',
+      about: "The gateway's container: state, health, memory and CPU against its limits.",
+      menu: true,
+      args: z.object({}),
+      async run({ now }) {
+        const brief = await ops.findGateway()
+        if (!brief)
+          return {
+            mark: 'unknown',
+            title: 'No gateway is configured here.',
+            lines: ['Set OPENCLAW_GATEWAY_CONTAINER if its name is unusual.'],
+          }
+        const found = await docker.inspect(brief.id)
+        if (!found) throw new OpsError(`${brief.name} has just gone.`)
+        return gatewayPage(found, found.state === 'running' ? await docker.use(found.id) : undefined, now)
+      },
+    }),
+    command({
+      name: 'ps',
+      role: 'viewer',
+      about: 'Every container and how it is.',
+      args: z.object({}),
+      run: ps,
+    }),
+    command({
+      name: 'logs',
+      role: 'operator',
+      about: "The end of a container's log.",
+      args: z.object({
+        container,
+        lines: z
+          .string()
+          .regex(/^[1-9]\d{0,3}$/, `must be a number from 1 to ${LINES.most}`)
+          .transform(Number)
+          .refine((count) => count <= LINES.most, `must be ${LINES.most} at most`)
+          .default(LINES.usual)
+          .describe('how many, 50 when left out'),
+        since: lengthOfTime.optional().describe('only what is not older: 30m, 8h'),
+      }),
+      run: ({ args, now }) =>
+        logs(args.container, args.lines, args.since === undefined ? undefined : now - args.since),
+    }),
+    command({
+      name: 'restart',
+      role: 'operator',
+      about: 'Restarts a container. It keeps its old environment: /recreate loads a changed .env.',
+      danger: 'disruptive',
+      args: z.object({ container }),
+      plan: simplePlan('Restart', (name) => ['docker', 'restart', '-t', `${STOP_SECONDS}`, name]),
+      run: (call) => act(call, 'restart', 'was restarted.', ({ id }) => docker.restart(id, STOP_SECONDS)),
+    }),
+    command({
+      name: 'up',
+      role: 'operator',
+      about: 'Starts a container that does not run.',
+      danger: 'disruptive',
+      args: z.object({ container }),
+      plan: simplePlan('Start', (name) => ['docker', 'start', name]),
+      run: (call) =>
+        act(call, 'up', 'was started.', async (brief) => {
+          await docker.start(brief.id)
+          stopped.clear(keyOf(brief))
+        }),
+    }),
+    command({
+      name: 'down',
+      role: 'operator',
+      about: 'Stops a container, and does not alert about it until it is up again.',
+      danger: 'disruptive',
+      args: z.object({ container }),
+      plan: simplePlan('Stop', (name) => ['docker', 'stop', '-t', `${STOP_SECONDS}`, name]),
+      run: (call) =>
+        act(call, 'down', 'was stopped.', async (brief) => {
+          stopped.set(keyOf(brief), call.person.name)
+          await docker.stop(brief.id, STOP_SECONDS)
+        }),
+    }),
+  ]
+}

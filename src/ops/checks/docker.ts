@@ -1,0 +1,188 @@
+// Checks of Docker: the engine, the containers that should run, and how often they die.
+
+import { causeOf, createDeaths } from '../deaths.ts'
+import { containerOf, type DeploymentOptions, type Expected, expectedOf, keyOf } from '../deployment.ts'
+import { type Container, type ContainerBrief, type Docker, EngineError } from '../docker/index.ts'
+import { ago, bytes, duration, plural } from '../words.ts'
+import type { Check, Observation } from './index.ts'
+
+const LOOP = { deaths: 3, withinMs: 10 * 60_000 }
+const LOG_LINES = 12
+const ENGINE = { key: 'docker', area: 'docker', title: 'Docker does not work' }
+
+export interface DockerCheckOptions {
+  docker: Docker
+  deployment: DeploymentOptions
+  /** What was expected at the last look, kept beyond this process: a container that is gone is missed. */
+  expected: { get(): Expected[]; set(expected: Expected[]): void }
+  /** Containers that somebody of ours has stopped, by key, with who and when. */
+  stopped: () => Record<string, { by: string; at: number }>
+  now: () => number
+}
+
+/** What is wrong with a container as it stands, if something is. */
+function troubleOf(container: Container, now: number): { why: string; verdict: 'warn' | 'bad' } | undefined {
+  const { state, exitCode, oomKilled, health, error, finishedAt } = container
+  const since = finishedAt === undefined ? '' : `, ${ago(now - finishedAt)}`
+  if (error && state !== 'running') return { verdict: 'bad', why: `Docker could not start it: ${error}` }
+  switch (state) {
+    case 'running':
+      return health?.status === 'unhealthy'
+        ? { verdict: 'bad', why: 'It runs, and its health check fails.' }
+        : undefined
+    case 'paused':
+      return { verdict: 'warn', why: 'It is paused: it does nothing until somebody unpauses it.' }
+    case 'created':
+      return { verdict: 'bad', why: 'It was made and never started.' }
+    case 'restarting':
+      return {
+        verdict: 'bad',
+        why: `It ${causeOf({ exitCode, oom: oomKilled })} and Docker starts it again and again.`,
+      }
+    default:
+      return { verdict: 'bad', why: `It ${causeOf({ exitCode, oom: oomKilled })}${since} and does not run.` }
+  }
+}
+
+export function createDockerChecks(options: DockerCheckOptions) {
+  const { docker, deployment, expected, stopped, now } = options
+  const deaths = createDeaths(LOOP.withinMs)
+  let lookedAt = now()
+  let engine: EngineError | undefined
+
+  const subject = (each: Expected) => ({
+    key: `container/${keyOf(each)}`,
+    area: 'docker',
+    title: `Container ${each.name} does not run well`,
+    because: ENGINE.key,
+  })
+  const actionsFor = ({ name }: Expected, running: boolean) => [
+    { label: 'Logs', run: `logs ${name}` },
+    running ? { label: 'Restart', run: `restart ${name}` } : { label: 'Up', run: `up ${name}` },
+    { label: 'Recreate', run: `recreate ${keyOf({ name })}` },
+  ]
+
+  function observe(each: Expected, container: Container, from: number): Observation {
+    const self = subject(each)
+    const running = container.state === 'running'
+    const actions = actionsFor(each, running)
+    const asked = stopped()[keyOf(each)]
+    if (asked && !running)
+      return { ...self, verdict: 'absent', why: `Stopped by ${asked.by} ${ago(now() - asked.at)}.` }
+    const recent = deaths.since(container.id, from)
+    const last = recent.at(-1)
+    const trouble = troubleOf(container, now())
+    if (last) {
+      const after = trouble ? '' : ' It runs again.'
+      return { ...self, verdict: 'bad', proof: true, why: `It ${causeOf(last)}.${after}`, actions }
+    }
+    if (trouble) return { ...self, ...trouble, actions }
+    const up = container.startedAt === undefined ? '' : `, up ${duration(now() - container.startedAt)}`
+    return { ...self, verdict: 'ok', why: `${container.health?.status ?? 'running'}${up}` }
+  }
+
+  function observeLoop(each: Expected, container: Container): Observation {
+    const { name } = each
+    const recent = deaths.since(container.id, now() - LOOP.withinMs)
+    const self = { key: `crashloop/${keyOf(each)}`, area: 'docker', title: `Container ${name} keeps dying` }
+    const last = recent.at(-1)
+    if (!last || recent.length < LOOP.deaths) return { ...self, verdict: 'ok', why: 'It does not die often.' }
+    const why = `${plural(recent.length, 'death')} in ${duration(LOOP.withinMs)}; the last time it ${causeOf(last)}.`
+    return {
+      ...self,
+      verdict: 'bad',
+      proof: true,
+      why,
+      actions: actionsFor(each, false),
+      because: ENGINE.key,
+    }
+  }
+
+  async function lookAt(
+    each: Expected,
+    all: readonly ContainerBrief[],
+    from: number,
+  ): Promise<Observation[]> {
+    const brief = containerOf(all, each)
+    const container = brief && (await docker.inspect(brief.id))
+    if (!container) {
+      const asked = stopped()[keyOf(each)]
+      const gone = { ...subject(each), actions: actionsFor(each, false).slice(1) }
+      return [
+        asked
+          ? { ...gone, verdict: 'absent', why: `Taken down by ${asked.by}.` }
+          : { ...gone, verdict: 'bad', why: 'It is not there any more.' },
+      ]
+    }
+    deaths.read(container, now())
+    return [observe({ ...each, name: container.name }, container, from), observeLoop(each, container)]
+  }
+
+  /** Without the engine nothing is known of the containers. */
+  async function containers(): Promise<Observation[]> {
+    const from = lookedAt
+    const before = expected.get()
+    try {
+      const all = await docker.list()
+      lookedAt = now()
+      const wanted = expectedOf(all, before, deployment)
+      if (JSON.stringify(wanted) !== JSON.stringify(before)) expected.set(wanted)
+      deaths.forget(now())
+      return (await Promise.all(wanted.map((each) => lookAt(each, all, from)))).flat()
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      return before.map((each) => ({ ...subject(each), verdict: 'unknown', why: error.message }))
+    }
+  }
+
+  async function look(): Promise<Observation[]> {
+    try {
+      const { version } = await docker.engine()
+      engine = undefined
+      return [{ ...ENGINE, verdict: 'ok', why: `Docker ${version} answers.` }]
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      engine = error
+      // With nothing ever seen there is no Docker here, and nothing to watch.
+      if (error.state === 'absent' && expected.get().length === 0)
+        return [{ ...ENGINE, verdict: 'absent', why: 'Docker is not installed here.' }]
+      return [
+        { ...ENGINE, verdict: 'bad', why: `${error.message} Its containers are not seen while this lasts.` },
+      ]
+    }
+  }
+
+  async function evidence(key: string): Promise<string[]> {
+    const name = key.slice(key.indexOf('/') + 1)
+    const each = expected.get().find((one) => keyOf(one) === name)
+    const brief = each && containerOf(await docker.list(), each)
+    if (!brief) return []
+    const [container, log, heaviest] = await Promise.all([
+      docker.inspect(brief.id),
+      docker.logs(brief.id, { lines: LOG_LINES }),
+      docker.heaviest(3),
+    ])
+    const health = container?.health?.lastOutput
+    return [
+      ...(health ? [`Health check: ${health.slice(0, 300)}`] : []),
+      ...(log.trim()
+        ? [
+            'Last lines:',
+            ...log
+              .trimEnd()
+              .split('\n')
+              .map((line) => line.slice(0, 300)),
+          ]
+        : []),
+      ...(heaviest.length > 0
+        ? [`Most memory: ${heaviest.map((one) => `${one.name} ${bytes(one.memoryBytes)}`).join(', ')}`]
+        : []),
+    ]
+  }
+
+  const checks: Check[] = [
+    { name: 'docker', look },
+    { name: 'containers', look: containers, evidence },
+  ]
+  return { checks, note: deaths.note, engine: () => engine }
+}

@@ -1,0 +1,73 @@
+// Containers, wired: the engine, Compose, the checks on both, what is expected to run, and the runbooks that mend it.
+
+import type { Config } from '../config.ts'
+import { createDockerChecks } from './checks/docker.ts'
+import { createCompose } from './compose.ts'
+import { type DeploymentOptions, findGateway } from './deployment.ts'
+import { createDocker } from './docker/index.ts'
+import type { Host } from './host.ts'
+import type { Mounts } from './mounts.ts'
+import type { Run } from './run.ts'
+import { createRecreate } from './runbooks/recreate.ts'
+import { createRollback } from './runbooks/rollback.ts'
+import { createSnapshots } from './snapshots.ts'
+import type { Meta } from './state/meta.ts'
+
+export interface ContainersOptions {
+  config: Pick<Config, 'docker' | 'stateDir'>
+  run: Run
+  host: Pick<Host, 'memory'>
+  mounts: Pick<Mounts, 'watched' | 'usage'>
+  meta: Meta
+  now: () => number
+}
+
+/** What is looked at when the engine tells of something. */
+const NUDGED = ['docker', 'containers']
+
+export function createContainers({ config, run, host, mounts, meta, now }: ContainersOptions) {
+  const { host: dockerHost, clientEnvironment, ...deployment } = config.docker
+  const docker = createDocker(dockerHost === undefined ? {} : { dockerHost })
+  const compose = createCompose({ run, env: clientEnvironment })
+  const snapshots = createSnapshots(`${config.stateDir}/snapshots`)
+
+  /** What somebody of ours has stopped: its absence is no alert. */
+  const stopped = {
+    all: () => meta.get('stopped') ?? {},
+    set: (key: string, by: string) => meta.set('stopped', { ...stopped.all(), [key]: { by, at: now() } }),
+    clear: (key: string) => {
+      const { [key]: gone, ...rest } = stopped.all()
+      if (gone) meta.set('stopped', rest)
+    },
+  }
+
+  /** The disk of the state directory's host and its memory: the least of all watched file systems. */
+  async function room() {
+    const [{ found }, { available }] = await Promise.all([mounts.watched(), host.memory()])
+    const looks = await Promise.all(found.map((mount) => mounts.usage(mount)))
+    const free = looks.flatMap((look) => (look.state === 'seen' ? look.usage.available : []))
+    return { diskBytes: Math.min(...free), memoryBytes: available }
+  }
+
+  const parts = {
+    ...{ docker, compose, snapshots, deployment: deployment as DeploymentOptions, room, now },
+    expectDown: (key: string, down: boolean) => (down ? stopped.set(key, 'a runbook') : stopped.clear(key)),
+  }
+  const recreate = createRecreate(parts)
+  const rollback = createRollback(parts, recreate)
+  const { checks, note } = createDockerChecks({
+    ...{ docker, deployment: parts.deployment, now, stopped: stopped.all },
+    expected: { get: () => meta.get('expected') ?? [], set: (expected) => meta.set('expected', expected) },
+  })
+
+  return {
+    ...{ docker, compose, snapshots, stopped, recreate, rollback, checks },
+    findGateway: async () => findGateway(await docker.list(), parts.deployment),
+    /** Follows the engine's events. @param nudge looks at what may have changed. @returns the way to stop. */
+    follow: (nudge: (check: string) => void) =>
+      docker.follow((event) => {
+        if (event) note(event)
+        for (const check of NUDGED) nudge(check)
+      }),
+  }
+}

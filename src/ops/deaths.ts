@@ -1,0 +1,85 @@
+// Deaths of containers: from the engine's events and from restart counts, who asked for them, and their causes in words.
+
+import { constants } from 'node:os'
+import type { Container, ContainerEvent } from './docker/index.ts'
+
+export interface Death {
+  at: number
+  /** Absent when only the restart count told of it. */
+  exitCode?: number
+  oom: boolean
+}
+
+/** Exit codes that mean something by themselves. */
+const CODES: Record<number, string> = {
+  0: 'ended by itself',
+  1: 'ended with an error',
+  78: 'refused its configuration or state (exit 78)',
+  125: 'could not be started by Docker',
+  126: 'its command cannot be run',
+  127: 'its command was not found',
+}
+
+/** An exit code as a sentence's end: "was killed (SIGKILL, exit 137)". */
+export function causeOf({ exitCode, oom }: Omit<Death, 'at'>): string {
+  if (oom) return 'was killed because it ran out of memory'
+  if (exitCode === undefined) return 'died'
+  const signal = Object.entries(constants.signals).find(([, number]) => number === exitCode - 128)?.[0]
+  return (
+    CODES[exitCode] ??
+    (signal ? `was ended by ${signal} (exit ${exitCode})` : `ended with exit code ${exitCode}`)
+  )
+}
+
+/** Signals by which somebody asks a container to end. */
+const ENDING = ['2', '3', '9', '15', 'SIGINT', 'SIGQUIT', 'SIGKILL', 'SIGTERM']
+/** An OOM event comes just before the death that it causes. */
+const OOM_MS = 10_000
+
+export type Deaths = ReturnType<typeof createDeaths>
+
+/** Keeps the deaths that nobody asked for, for as long as a crash loop is looked for. */
+export function createDeaths(keptMs: number) {
+  const asked = new Set<string>()
+  const outOfMemory = new Map<string, number>()
+  const counts = new Map<string, number>()
+  const deaths = new Map<string, Death[]>()
+  /** Deaths that events told of and that the restart count does not show yet. */
+  const told = new Map<string, number>()
+
+  const add = (id: string, death: Death) => deaths.set(id, [...(deaths.get(id) ?? []), death])
+
+  return {
+    note({ id, action, at, exitCode, signal }: ContainerEvent): void {
+      if (action === 'kill' && ENDING.includes(signal ?? '')) asked.add(id)
+      if (action === 'start') asked.delete(id)
+      if (action === 'oom') outOfMemory.set(id, at)
+      if (action === 'destroy') for (const each of [outOfMemory, counts, deaths, told]) each.delete(id)
+      if (action !== 'die') return
+      const oom = at - (outOfMemory.get(id) ?? Number.NEGATIVE_INFINITY) < OOM_MS
+      if (asked.has(id) && !oom) return
+      told.set(id, (told.get(id) ?? 0) + 1)
+      if (exitCode !== 0) add(id, { at, oom, ...(exitCode !== undefined && { exitCode }) })
+    },
+    /** Reads the restart count: what it has beyond the events are deaths that no event told of. */
+    read({ id, restartCount, restartPolicy, oomKilled }: Container, now: number): void {
+      const missed = restartCount - (counts.get(id) ?? restartCount) - (told.get(id) ?? 0)
+      counts.set(id, restartCount)
+      // The engine counts a restart only when it begins: an event may be ahead of its count.
+      if (missed < 0 && restartPolicy !== 'no') told.set(id, -missed)
+      else told.delete(id)
+      for (let n = 0; n < missed; n += 1) add(id, { at: now, oom: oomKilled })
+    },
+    /** The deaths of a container since a moment, oldest first. */
+    since(id: string, from: number): Death[] {
+      return (deaths.get(id) ?? []).filter(({ at }) => at >= from)
+    },
+    forget(now: number): void {
+      for (const [id, all] of deaths) {
+        const kept = all.filter(({ at }) => now - at < keptMs)
+        if (kept.length > 0) deaths.set(id, kept)
+        else deaths.delete(id)
+      }
+    },
+  }
+}

@@ -1,0 +1,96 @@
+// The OpenClaw deployment among the containers of a host: which one is the gateway, and which ones are expected to run.
+
+import { OpsError } from '../errors.ts'
+import type { ComposeLabels, ContainerBrief } from './docker/index.ts'
+
+export interface DeploymentOptions {
+  /** OPENCLAW_GATEWAY_CONTAINER: a name. */
+  gatewayContainer?: string
+  /** OPENCLAW_DIR: the directory of the compose project. */
+  projectDir?: string
+  /** WATCH_CONTAINERS: names besides those of the gateway's project. */
+  watched: readonly string[]
+}
+
+/** Something that should run: a service of the gateway's project, or a container by its name. */
+export interface Expected {
+  /** What people call it: the container's name. */
+  name: string
+  compose?: ComposeLabels
+}
+
+/** The names that upstream's compose file and Compose itself give the gateway. */
+const GATEWAY_NAMES = ['openclaw-gateway', 'openclaw-openclaw-gateway-1']
+
+/**
+ * The gateway's container: as configured, else by its Compose service, else by its usual names.
+ * @returns undefined when there is none.
+ * @throws OpsError when several fit and nothing says which one is meant.
+ */
+export function findGateway(
+  containers: readonly ContainerBrief[],
+  { gatewayContainer, projectDir }: DeploymentOptions,
+): ContainerBrief | undefined {
+  if (gatewayContainer) return containers.find(({ name }) => name === gatewayContainer)
+  const services = containers.filter(({ compose }) => compose?.service === 'openclaw-gateway')
+  const here = services.filter(({ compose }) => !projectDir || compose?.workingDir === projectDir)
+  if (here.length > 1)
+    throw new OpsError(
+      `Several containers may be the gateway: ${here.map(({ name }) => name).join(', ')}. Set OPENCLAW_GATEWAY_CONTAINER.`,
+    )
+  return here[0] ?? containers.find(({ name }) => GATEWAY_NAMES.includes(name))
+}
+
+/** What is expected to run: what was known before, and what the list shows now. */
+export function expectedOf(
+  containers: readonly ContainerBrief[],
+  known: readonly Expected[],
+  options: DeploymentOptions,
+): Expected[] {
+  const gateway = findGateway(containers, options)
+  const project = gateway?.compose?.project ?? known.find(({ compose }) => compose)?.compose?.project
+  const found = containers
+    .filter(({ compose, name }) => (project && compose?.project === project) || name === gateway?.name)
+    .map(({ name, compose }): Expected => ({ name, ...(compose && { compose }) }))
+  const named = options.watched.map((name): Expected => ({ name }))
+  const all = [...found, ...named, ...known.filter(({ compose }) => compose?.project === project)]
+  return [...new Map(all.toReversed().map((each) => [keyOf(each), each])).values()].toReversed()
+}
+
+/** One thing under all the names that its container may have: a service is known by its name in the project. */
+export const keyOf = ({ name, compose }: Expected): string => compose?.service ?? name
+
+/** The container of something expected, whatever it is called by now. */
+export function containerOf(
+  containers: readonly ContainerBrief[],
+  expected: Expected,
+): ContainerBrief | undefined {
+  const { compose, name } = expected
+  return containers.find((each) =>
+    compose
+      ? each.compose?.project === compose.project && each.compose.service === compose.service
+      : each.name === name,
+  )
+}
+
+/**
+ * The one container that a person means: by name, by service, or by the beginning of its id or name.
+ * @throws OpsError when none or several fit.
+ */
+export function meant(containers: readonly ContainerBrief[], word: string): ContainerBrief {
+  const exact = containers.filter(({ name, compose }) => name === word || compose?.service === word)
+  const begun = containers.filter(
+    ({ name, id }) => name.startsWith(word) || (word.length >= 4 && id.startsWith(word)),
+  )
+  const fits = exact.length > 0 ? exact : begun
+  const [found, another] = fits
+  if (!found)
+    throw new OpsError(
+      `There is no container "${word.slice(0, 64)}". ${containers.length > 0 ? `There are: ${containers.map(({ name }) => name).join(', ')}.` : 'There are no containers.'}`,
+    )
+  if (another)
+    throw new OpsError(
+      `"${word}" may mean ${fits.map(({ name }) => name).join(' or ')}. Write more of its name.`,
+    )
+  return found
+}

@@ -1,0 +1,246 @@
+// The Docker engine: containers as plain facts, their logs and figures, what is done to them, and its events as nudges.
+
+import { existsSync } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type Dockerode from 'dockerode'
+import { EngineError, engineError } from './errors.ts'
+import {
+  briefOf,
+  type Container,
+  type ContainerBrief,
+  type ContainerEvent,
+  type ContainerUse,
+  containerOf,
+  demux,
+  type Engine,
+  type ExecResult,
+  eventsOf,
+  memoryOf,
+  useOf,
+} from './facts.ts'
+
+export { EngineError } from './errors.ts'
+export type {
+  ComposeLabels,
+  Container,
+  ContainerBrief,
+  ContainerEvent,
+  ContainerUse,
+  Engine,
+} from './facts.ts'
+export { sha256 } from './facts.ts'
+
+export interface Docker {
+  /** @throws EngineError when the engine is not there, down or does not answer. */
+  engine(): Promise<Engine>
+  /** Every container, stopped ones too. @throws EngineError */
+  list(): Promise<ContainerBrief[]>
+  /** @returns undefined when it is gone. @throws EngineError */
+  inspect(id: string): Promise<Container | undefined>
+  /** Memory in use by running containers, largest first. @throws EngineError */
+  heaviest(count: number): Promise<{ name: string; memoryBytes: number }[]>
+  /** Figures over one second. @throws EngineError */
+  use(id: string): Promise<ContainerUse>
+  /** The last lines of its output, both streams together, oldest first. @throws EngineError */
+  logs(id: string, options: { lines: number; sinceMs?: number }): Promise<string>
+  /** Runs a program inside. @throws EngineError, or OpsError past its deadline. */
+  exec(
+    id: string,
+    argv: readonly string[],
+    options: { timeoutMs: number; user?: string },
+  ): Promise<ExecResult>
+  start(id: string): Promise<void>
+  /** @param graceSeconds how long it may take to end by itself. */
+  stop(id: string, graceSeconds: number): Promise<void>
+  restart(id: string, graceSeconds: number): Promise<void>
+  /** Gives an image that is still here a name again. @throws EngineError when it is gone. */
+  tag(imageId: string, reference: string): Promise<void>
+  /**
+   * Follows the engine's events for ever, connecting again whenever the stream ends. They are hints: some are lost
+   * with every restart of the engine.
+   * @param onEvent also called without an event after each (re)connect and each loss: look again then.
+   * @returns the way to stop.
+   */
+  follow(onEvent: (event?: ContainerEvent) => void): () => void
+}
+
+/** No call takes longer, but those that wait for a container. */
+const CALL_MS = 8_000
+const RECONNECT_MS = [200, 500, 1_000, 2_000, 5_000]
+/** The events that change what a look would see. */
+const EVENTS = [
+  'create',
+  'start',
+  'die',
+  'oom',
+  'kill',
+  'stop',
+  'pause',
+  'unpause',
+  'health_status',
+  'destroy',
+  'rename',
+]
+
+/** `unix:///path` or `tcp://host:port` → what dockerode takes. @throws OpsError for anything else. */
+function addressOf(dockerHost: string | undefined): { socketPath: string } | { host: string; port: string } {
+  if (!dockerHost) return { socketPath: '/var/run/docker.sock' }
+  const url = new URL(dockerHost)
+  if (url.protocol === 'unix:') return { socketPath: url.pathname }
+  return { host: url.hostname, port: url.port || '2375' }
+}
+
+/** @param dockerHost as DOCKER_HOST: a unix socket or plain TCP; default the usual socket. */
+export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
+  const address = addressOf(dockerHost)
+  let client: Promise<Dockerode> | undefined
+
+  /** dockerode costs 19 MB: it is loaded when there is an engine to speak with. */
+  function connect(): Promise<Dockerode> {
+    if ('socketPath' in address && !existsSync(address.socketPath))
+      throw new EngineError('There is no Docker socket.', 'absent')
+    client ??= import('dockerode').then(({ default: Client }) => new Client({ ...address, protocol: 'http' }))
+    return client
+  }
+
+  /** One call with its deadline, its failure put into words. */
+  async function ask<T>(
+    call: (engine: Dockerode, signal: AbortSignal) => Promise<T>,
+    timeoutMs = CALL_MS,
+  ): Promise<T> {
+    const signal = AbortSignal.timeout(timeoutMs)
+    const late = Promise.withResolvers<never>()
+    signal.addEventListener('abort', () => late.reject(new Error('late')))
+    try {
+      return await Promise.race([call(await connect(), signal), late.promise])
+    } catch (error) {
+      throw engineError(error, signal.aborted, timeoutMs)
+    }
+  }
+
+  async function execute(
+    id: string,
+    argv: readonly string[],
+    { timeoutMs, user }: { timeoutMs: number; user?: string },
+  ) {
+    return await ask(async (engine, abortSignal): Promise<ExecResult> => {
+      const exec = await engine.getContainer(id).exec({
+        ...{ Cmd: [...argv], AttachStdout: true, AttachStderr: true, abortSignal },
+        ...(user && { User: user }),
+      })
+      const stream = await exec.start({ hijack: true, stdin: false, abortSignal })
+      const chunks: Buffer[] = []
+      for await (const chunk of stream) chunks.push(chunk)
+      const { ExitCode } = await exec.inspect({ abortSignal })
+      return { exitCode: ExitCode ?? -1, output: demux(Buffer.concat(chunks)) }
+    }, timeoutMs)
+  }
+
+  /** One connection to the event stream, until it ends. */
+  async function followOnce(
+    onEvent: (event?: ContainerEvent) => void,
+    onConnected: () => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const filters = { type: ['container' as const], event: EVENTS }
+    // The engine may accept the connection and say nothing while it boots, so the answer has a deadline; the stream none.
+    const stream = await ask((engine) => engine.getEvents({ filters, abortSignal: signal }), 15_000)
+    onConnected()
+    for await (const event of eventsOf(stream as Readable)) onEvent(event)
+  }
+
+  const isGone = (error: unknown) => (error as { statusCode?: number }).statusCode === 404
+
+  return {
+    engine: () =>
+      ask(async (engine) => {
+        const [version, info] = await Promise.all([engine.version(), engine.info()])
+        return {
+          version: version.Version,
+          apiVersion: version.ApiVersion,
+          runtimes: Object.keys(info.Runtimes ?? {}),
+        }
+      }),
+    list: () =>
+      ask(async (engine, abortSignal) =>
+        (await engine.listContainers({ all: true, abortSignal })).map(briefOf),
+      ),
+    inspect: (id) =>
+      ask(async (engine, abortSignal) => {
+        try {
+          return containerOf(await engine.getContainer(id).inspect({ abortSignal }))
+        } catch (error) {
+          if (isGone(error)) return undefined
+          throw error
+        }
+      }),
+    heaviest: (count) =>
+      ask(async (engine, abortSignal) => {
+        const running = await engine.listContainers({ abortSignal })
+        const figures = running.map(async (info) => {
+          const options = { stream: false as const, 'one-shot': true }
+          const { memory_stats } = await engine.getContainer(info.Id).stats(options)
+          return { name: briefOf(info).name, memoryBytes: memoryOf(memory_stats) }
+        })
+        const seen = (await Promise.allSettled(figures)).flatMap((each) =>
+          each.status === 'fulfilled' ? each.value : [],
+        )
+        return seen.sort((a, b) => b.memoryBytes - a.memoryBytes).slice(0, count)
+      }),
+    use: (id) => ask(async (engine) => useOf(await engine.getContainer(id).stats({ stream: false }))),
+    logs: (id, { lines, sinceMs }) =>
+      ask(async (engine, abortSignal) => {
+        const container = engine.getContainer(id)
+        const { Config } = await container.inspect({ abortSignal })
+        const since = sinceMs === undefined ? {} : { since: Math.floor(sinceMs / 1_000) }
+        const raw = await container.logs({ stdout: true, stderr: true, tail: lines, abortSignal, ...since })
+        return Config.Tty ? raw.toString('utf8') : demux(raw)
+      }),
+    exec: execute,
+    start: (id) =>
+      ask(async (engine, abortSignal) => void (await engine.getContainer(id).start({ abortSignal })), 60_000),
+    stop: (id, graceSeconds) =>
+      ask(
+        async (engine, abortSignal) =>
+          void (await engine.getContainer(id).stop({ t: graceSeconds, abortSignal })),
+        graceSeconds * 1_000 + 20_000,
+      ),
+    restart: (id, graceSeconds) =>
+      ask(
+        async (engine, abortSignal) =>
+          void (await engine.getContainer(id).restart({ t: graceSeconds, abortSignal })),
+        graceSeconds * 1_000 + 60_000,
+      ),
+    tag: (imageId, reference) =>
+      ask(async (engine, abortSignal) => {
+        const colon = reference.lastIndexOf(':')
+        const [repo, tag] =
+          colon > reference.lastIndexOf('/')
+            ? [reference.slice(0, colon), reference.slice(colon + 1)]
+            : [reference, 'latest']
+        await engine.getImage(imageId).tag({ repo, tag, abortSignal })
+      }),
+    follow(onEvent) {
+      const stop = new AbortController()
+      let tries = 0
+      let connected = false
+      const onConnected = () => {
+        ;[connected, tries] = [true, 0]
+        onEvent()
+      }
+      const run = async () => {
+        while (!stop.signal.aborted) {
+          await followOnce(onEvent, onConnected, stop.signal).catch(() => {})
+          if (connected && !stop.signal.aborted) onEvent()
+          connected = false
+          const waitMs = RECONNECT_MS[Math.min(tries, RECONNECT_MS.length - 1)]
+          tries += 1
+          await sleep(waitMs, undefined, { signal: stop.signal }).catch(() => {})
+        }
+      }
+      void run()
+      return () => stop.abort()
+    },
+  }
+}

@@ -1,0 +1,67 @@
+// A compose project's `.env`: what is wrong with it by line, and what would change for a container, by name, never by value.
+
+import { readFile } from 'node:fs/promises'
+import { parseEnv } from 'node:util'
+import { messageOf, OpsError } from '../errors.ts'
+import { sha256 } from './docker/index.ts'
+
+export interface EnvironmentFile {
+  path: string
+  /** Name → SHA-256 of the value. */
+  hashes: Record<string, string>
+  /** One sentence each, with its line number. */
+  findings: string[]
+}
+
+/** What is wrong with one line, if something is. */
+function complaint(line: string): string | undefined {
+  if (/^\s*(#|$)/.test(line)) return undefined
+  const match = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)$/.exec(line)
+  if (!match) return 'is not a NAME=value'
+  const [, name = '', raw = ''] = match
+  const value = raw.trim()
+  if (value === '') return `${name} is empty`
+  if (/^["']/.test(value))
+    return value.length > 1 && value.endsWith(value.charAt(0))
+      ? undefined
+      : `${name} has a quote that does not end`
+  if (/\s/.test(value.replace(/\s+#.*$/, ''))) return `${name} has spaces and no quotes`
+  if (/(PORT|BIND)$/.test(name) && /^(0\.0\.0\.0|\[::\]|\*)(:|$)/.test(value))
+    return `${name} binds to every address: Docker opens it past the firewall`
+  return undefined
+}
+
+/** Every line's complaint, and names that stand there twice. */
+export function lintEnvironment(text: string): string[] {
+  const seen = new Map<string, number>()
+  return text.split('\n').flatMap((line, index) => {
+    const at = index + 1
+    const name = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=/.exec(line)?.[1]
+    const before = name && seen.get(name)
+    if (name) seen.set(name, at)
+    const wrong = complaint(line)
+    return [
+      ...(wrong ? [`line ${at}: ${wrong}`] : []),
+      ...(before ? [`line ${at}: ${name} stands in line ${before} already; the last one counts`] : []),
+    ]
+  })
+}
+
+/**
+ * Reads a `.env`.
+ * @throws OpsError when it is not there or cannot be read.
+ */
+export async function readEnvironmentFile(path: string): Promise<EnvironmentFile> {
+  const text = await readFile(path, 'utf8').catch((error) => {
+    throw new OpsError(`${path} cannot be read: ${messageOf(error)}`, { cause: error })
+  })
+  const values = Object.entries(parseEnv(text)).map(([name, value]) => [name, sha256(value ?? '')])
+  return { path, hashes: Object.fromEntries(values), findings: lintEnvironment(text) }
+}
+
+/** The names that a container has with another value than the file: what a recreate would change for it. */
+export function driftOf(file: EnvironmentFile, environment: Record<string, string>): string[] {
+  return Object.keys(file.hashes).filter(
+    (name) => name in environment && environment[name] !== file.hashes[name],
+  )
+}
