@@ -5,10 +5,11 @@ export type Redact = (text: string) => string
 
 /**
  * Shapes that are secret whoever's they are: Telegram bot tokens, Anthropic keys and tokens, JWTs, bearer headers,
- * and 64 hex digits (OpenClaw's gateway token).
+ * and 64 hex digits (OpenClaw's gateway token). What stands before them does not matter: in JSON a line break is
+ * the letter n, a colour ends in m, and Telegram's addresses have `bot` before the token.
  */
 const SHAPES =
-  /\b\d{6,12}:[\w-]{30,}|\bsk-ant-[\w-]{6,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(?:Bearer|Basic)\s+[\w.~+/=-]{8,}|\b[0-9a-f]{64}\b/gi
+  /\d{6,12}(?::|%3A)[\w-]{30,}|sk-ant-[\w-]{6,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?:Bearer|Basic)\s+[\w.~+/=-]{8,}|(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/gi
 
 /** Shorter values are too common to be blotted out wherever they stand. */
 const SHORTEST_SECRET = 6

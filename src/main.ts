@@ -139,6 +139,7 @@ try {
   leave(await main(process.argv.slice(2)))
 } catch (error) {
   if (!(error instanceof OpsError)) throw error
-  process.stderr.write(`${messageOf(error)}\n`)
+  // A secret may stand behind the wrong key.
+  process.stderr.write(`${createRedact([])(messageOf(error))}\n`)
   leave(error instanceof ConfigError ? EX_CONFIG : 1)
 }

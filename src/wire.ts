@@ -37,9 +37,19 @@ function readLines(stream: Duplex, onLine: (line: string) => void, onTooLong: ()
   stream.on('data', (chunk: string) => {
     const lines = (rest + chunk).split('\n')
     rest = lines.pop() ?? ''
-    for (const line of lines) if (line) onLine(line)
+    for (const line of lines) if (line && !stream.destroyed) onLine(line)
     if (rest.length > LONGEST_LINE) onTooLong()
   })
+}
+
+/** @returns undefined for what nobody who speaks the wire would say. */
+function parseLine(text: string): Line | undefined {
+  try {
+    const line = JSON.parse(text)
+    return typeof line === 'object' && line !== null ? line : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Speaks the wire over a stream; both sides are equal. */
@@ -65,13 +75,8 @@ export function createWire(stream: Duplex, handlers: Handlers = {}): Wire {
   readLines(
     stream,
     (text) => {
-      let line: Line
-      try {
-        line = JSON.parse(text)
-      } catch {
-        stream.destroy()
-        return
-      }
+      const line = parseLine(text)
+      if (!line) return void stream.destroy()
       if (line.method !== undefined) return void answer(line)
       const call = waiting.get(line.id ?? -1)
       waiting.delete(line.id ?? -1)

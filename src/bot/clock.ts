@@ -13,17 +13,18 @@ export interface Clock {
 export function createClock(timeZone: string, now: () => number): Clock {
   const time = new Intl.DateTimeFormat('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' })
   const day = new Intl.DateTimeFormat('en-GB', { timeZone, day: 'numeric', month: 'short' })
+  const date = new Intl.DateTimeFormat('en-GB', { timeZone, dateStyle: 'short' })
   const name = new Intl.DateTimeFormat('en-GB', { timeZone, timeZoneName: 'short' })
   const zoneAt = (moment: number) =>
     name.formatToParts(moment).find(({ type }) => type === 'timeZoneName')?.value ?? ''
   const bare = (moment: number) =>
-    day.format(moment) === day.format(now())
+    date.format(moment) === date.format(now())
       ? time.format(moment)
       : `${day.format(moment)} ${time.format(moment)}`
   return {
     at: (moment) => `${bare(moment)} ${zoneAt(moment)}`.trim(),
     span: (from, to) => {
-      const end = day.format(from) === day.format(to) ? time.format(to) : bare(to)
+      const end = date.format(from) === date.format(to) ? time.format(to) : bare(to)
       return `${bare(from)}–${end} ${zoneAt(to)}`.trim()
     },
     zone: timeZone,

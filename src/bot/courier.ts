@@ -38,6 +38,8 @@ export function whereIs(chatId: number, known: ReturnType<Chats['list']>): numbe
 }
 
 const SLOWEST_LOOK_MS = 30_000
+/** Edits of one copy are this far apart: Telegram takes about twenty a minute in a group. */
+const EDIT_MS = 1_000
 
 export function createCourier({
   cards,
@@ -52,6 +54,8 @@ export function createCourier({
   /** Chats that a call is under way for, or that Telegram has asked us to leave alone for a while. */
   const busy = new Map<number, Promise<void>>()
   const restingUntil = new Map<number, number>()
+  /** When a copy was last delivered, by card and chat: further revisions wait a moment and become one edit. */
+  const deliveredAt = new Map<string, number>()
   let timer: NodeJS.Timeout | undefined
   let stopped = true
   let unwatch = () => {}
@@ -121,9 +125,12 @@ export function createCourier({
     } else meanings[failure.kind]()
   }
 
+  const keyOf = ({ card, chatId: chat }: DueCopy) => `${card.id}/${chat}`
+
   async function serve(copy: DueCopy): Promise<void> {
     try {
       await deliver(copy)
+      deliveredAt.set(keyOf(copy), now())
     } catch (error) {
       onFailure(copy, error)
     }
@@ -134,9 +141,14 @@ export function createCourier({
     if (stopped) return
     address()
     const at = now()
+    for (const [key, time] of deliveredAt) if (at - time > EDIT_MS) deliveredAt.delete(key)
     let next = Math.min(at + SLOWEST_LOOK_MS, copies.nextDue(at) ?? Number.POSITIVE_INFINITY)
     for (const copy of copies.due(at)) {
-      const rests = restingUntil.get(copy.chatId) ?? 0
+      const edited = copy.messageId === undefined ? undefined : deliveredAt.get(keyOf(copy))
+      const rests = Math.max(
+        restingUntil.get(copy.chatId) ?? 0,
+        (edited ?? Number.NEGATIVE_INFINITY) + EDIT_MS,
+      )
       if (rests > at) next = Math.min(next, rests)
       if (busy.has(copy.chatId) || rests > at) continue
       const call = serve(copy).finally(() => {

@@ -9,6 +9,11 @@ export interface Compose {
   version(): Promise<string>
   /** The argv that makes a service anew: the least disruptive one that loads a changed `.env` (measured). */
   recreateArgv(project: ComposeLabels): string[]
+  /**
+   * The image that a service would be made from, as the compose files say now.
+   * @throws OpsError with Compose's own words when the files are not sound or have no such service.
+   */
+  imageOf(project: ComposeLabels): Promise<{ image: string; built: boolean }>
   /** Runs an argv of ours. @throws OpsError with Compose's own last words. */
   run(argv: readonly string[], options: { timeoutMs: number; onLine?: (line: string) => void }): Promise<void>
 }
@@ -44,6 +49,17 @@ export function createCompose({ run, env }: ComposeOptions): Compose {
       if (exitCode !== 0)
         throw new OpsError('Docker Compose is not installed here ("docker compose version" fails).')
       return stdout.trim()
+    },
+    async imageOf(project) {
+      const argv = [...projectArgv(project), 'config', '--format', 'json']
+      const { exitCode, stdout, stderr } = await run('docker', argv.slice(1), { timeoutMs: 20_000, env })
+      if (exitCode !== 0) throw new OpsError(`The compose files are not sound: ${lastWords(stderr)}`)
+      const service = JSON.parse(stdout).services?.[project.service]
+      if (!service) throw new OpsError(`The compose files have no service "${project.service}" any more.`)
+      return {
+        image: service.image ?? `${project.project}-${project.service}`,
+        built: service.build !== undefined,
+      }
     },
     recreateArgv: (project) => [
       ...projectArgv(project),

@@ -2,6 +2,7 @@
 
 import type { Config } from '../config.ts'
 import { createDockerChecks } from './checks/docker.ts'
+import { insideChecks } from './checks/inside.ts'
 import { createCompose } from './compose.ts'
 import { type DeploymentOptions, findGateway } from './deployment.ts'
 import { createDocker } from './docker/index.ts'
@@ -10,6 +11,7 @@ import type { Mounts } from './mounts.ts'
 import type { Run } from './run.ts'
 import { createRecreate } from './runbooks/recreate.ts'
 import { createRollback } from './runbooks/rollback.ts'
+import { createServiceSteps } from './runbooks/service.ts'
 import { createSnapshots } from './snapshots.ts'
 import type { Meta } from './state/meta.ts'
 
@@ -53,16 +55,19 @@ export function createContainers({ config, run, host, mounts, meta, now }: Conta
     ...{ docker, compose, snapshots, deployment: deployment as DeploymentOptions, room, now },
     expectDown: (key: string, down: boolean) => (down ? stopped.set(key, 'a runbook') : stopped.clear(key)),
   }
-  const recreate = createRecreate(parts)
-  const rollback = createRollback(parts, recreate)
+  const steps = createServiceSteps(parts)
+  const recreate = createRecreate(parts, steps)
+  const rollback = createRollback(parts, steps)
   const { checks, note } = createDockerChecks({
     ...{ docker, deployment: parts.deployment, now, stopped: stopped.all },
     expected: { get: () => meta.get('expected') ?? [], set: (expected) => meta.set('expected', expected) },
   })
 
+  const gateway = async () => findGateway(await docker.list(), parts.deployment)
   return {
-    ...{ docker, compose, snapshots, stopped, recreate, rollback, checks },
-    findGateway: async () => findGateway(await docker.list(), parts.deployment),
+    ...{ docker, compose, snapshots, stopped, recreate, rollback },
+    checks: [...checks, ...insideChecks({ docker, findGateway: gateway })],
+    findGateway: gateway,
     /** Follows the engine's events. @param nudge looks at what may have changed. @returns the way to stop. */
     follow: (nudge: (check: string) => void) =>
       docker.follow((event) => {

@@ -1,5 +1,6 @@
 // The OpenClaw deployment among the containers of a host: which one is the gateway, and which ones are expected to run.
 
+import { basename, join } from 'node:path'
 import { OpsError } from '../errors.ts'
 import type { ComposeLabels, ContainerBrief } from './docker/index.ts'
 
@@ -33,12 +34,28 @@ export function findGateway(
 ): ContainerBrief | undefined {
   if (gatewayContainer) return containers.find(({ name }) => name === gatewayContainer)
   const services = containers.filter(({ compose }) => compose?.service === 'openclaw-gateway')
-  const here = services.filter(({ compose }) => !projectDir || compose?.workingDir === projectDir)
+  const there = services.filter(({ compose }) => compose?.workingDir === projectDir)
+  const here = there.length > 0 ? there : services
   if (here.length > 1)
     throw new OpsError(
       `Several containers may be the gateway: ${here.map(({ name }) => name).join(', ')}. Set OPENCLAW_GATEWAY_CONTAINER.`,
     )
   return here[0] ?? containers.find(({ name }) => GATEWAY_NAMES.includes(name))
+}
+
+/** The project where it lies now: OPENCLAW_DIR wins over the labels, which keep the place where it was made. */
+export function projectOf(
+  labels: ComposeLabels,
+  { projectDir }: Pick<DeploymentOptions, 'projectDir'>,
+): ComposeLabels {
+  if (!projectDir || labels.workingDir === projectDir) return labels
+  const moved = (file: string) => join(projectDir, basename(file))
+  return {
+    ...labels,
+    workingDir: projectDir,
+    configFiles: labels.configFiles.map(moved),
+    environmentFiles: labels.environmentFiles.map(moved),
+  }
 }
 
 /** What is expected to run: what was known before, and what the list shows now. */

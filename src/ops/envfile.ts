@@ -48,13 +48,15 @@ export function lintEnvironment(text: string): string[] {
 }
 
 /**
- * Reads a `.env`.
- * @throws OpsError when it is not there or cannot be read.
+ * Reads a `.env`. One that is not there is empty, and a finding says so.
+ * @throws OpsError when it cannot be read.
  */
 export async function readEnvironmentFile(path: string): Promise<EnvironmentFile> {
   const text = await readFile(path, 'utf8').catch((error) => {
+    if (error.code === 'ENOENT') return undefined
     throw new OpsError(`${path} cannot be read: ${messageOf(error)}`, { cause: error })
   })
+  if (text === undefined) return { path, hashes: {}, findings: ['is missing: every variable is empty'] }
   const values = Object.entries(parseEnv(text)).map(([name, value]) => [name, sha256(value ?? '')])
   return { path, hashes: Object.fromEntries(values), findings: lintEnvironment(text) }
 }

@@ -24,11 +24,14 @@ export function quietUntil(now: number, quiet: QuietHours | undefined, timeZone:
   if (!quiet) return undefined
   const [from, to] = [minutesOf(quiet.from), minutesOf(quiet.to)]
   const clock = wallClock(now, timeZone)
-  const inside = from < to ? clock >= from && clock < to : clock >= from || clock < to
-  if (!inside) return undefined
+  const inside = (at: number) => (from < to ? at >= from && at < to : at >= from || at < to)
+  if (!inside(clock)) return undefined
   const start = now - (now % MINUTE_MS)
   const end = start + ((to - clock + DAY) % DAY) * MINUTE_MS
   // Where the clocks change in between, the plain sum is off by the change: up to half a day either way is put right.
   const off = ((to - wallClock(end, timeZone) + DAY + DAY / 2) % DAY) - DAY / 2
-  return end + off * MINUTE_MS
+  let ends = end + off * MINUTE_MS
+  // Where the clocks jump over that minute, they end when it would have passed.
+  while (inside(wallClock(ends, timeZone))) ends += MINUTE_MS
+  return ends
 }

@@ -9,7 +9,7 @@ import { ago, bytes, duration, percent, plural } from '../../ops/words.ts'
 import { type Call, type Command, command, lengthOfTime, type Plan } from '../command.ts'
 import { MARKS, type Mark, type Page, type Text } from '../page.ts'
 
-type ContainerOps = Pick<Ops, 'docker' | 'findGateway' | 'deeds' | 'stopped' | 'watch'>
+type ContainerOps = Pick<Ops, 'docker' | 'findGateway' | 'config' | 'deeds' | 'stopped' | 'watch'>
 
 const LINES = { usual: 50, most: 5_000 }
 const STOP_SECONDS = 330
@@ -25,7 +25,10 @@ function gatewayPage(
   found: Container,
   use: { memoryBytes: number; cpuPercent: number; pids: number } | undefined,
   now: number,
+  configuredDir: string | undefined,
 ): Page {
+  const stateDir =
+    configuredDir ?? found.mounts.find(({ destination }) => destination.endsWith('/.openclaw'))?.source
   const { name, state, health, startedAt, restartCount, image, imageId, createdAt, limits, id } = found
   const well = state === 'running' && health?.status !== 'unhealthy'
   const memory =
@@ -52,6 +55,7 @@ function gatewayPage(
         ', image ',
         { code: imageId.replace('sha256:', '').slice(0, 12) },
       ],
+      ...(stateDir ? [['State directory on this host ', { code: stateDir }]] : []),
       ...(health?.lastOutput ? [`Last health check: ${health.lastOutput.slice(0, 500)}`] : []),
     ],
     buttons: [
@@ -163,7 +167,12 @@ export function containerCommands(ops: ContainerOps): Command[] {
           }
         const found = await docker.inspect(brief.id)
         if (!found) throw new OpsError(`${brief.name} has just gone.`)
-        return gatewayPage(found, found.state === 'running' ? await docker.use(found.id) : undefined, now)
+        return gatewayPage(
+          found,
+          found.state === 'running' ? await docker.use(found.id) : undefined,
+          now,
+          ops.config.docker.stateDir,
+        )
       },
     }),
     command({

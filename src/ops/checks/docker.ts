@@ -1,5 +1,6 @@
 // Checks of Docker: the engine, the containers that should run, and how often they die.
 
+import { uptime } from 'node:os'
 import { causeOf, createDeaths } from '../deaths.ts'
 import { containerOf, type DeploymentOptions, type Expected, expectedOf, keyOf } from '../deployment.ts'
 import { type Container, type ContainerBrief, type Docker, EngineError } from '../docker/index.ts'
@@ -21,7 +22,11 @@ export interface DockerCheckOptions {
 }
 
 /** What is wrong with a container as it stands, if something is. */
-function troubleOf(container: Container, now: number): { why: string; verdict: 'warn' | 'bad' } | undefined {
+function troubleOf(
+  container: Container,
+  now: number,
+  bootedAt: number,
+): { why: string; verdict: 'warn' | 'bad' } | undefined {
   const { state, exitCode, oomKilled, health, error, finishedAt } = container
   const since = finishedAt === undefined ? '' : `, ${ago(now - finishedAt)}`
   if (error && state !== 'running') return { verdict: 'bad', why: `Docker could not start it: ${error}` }
@@ -40,6 +45,11 @@ function troubleOf(container: Container, now: number): { why: string; verdict: '
         why: `It ${causeOf({ exitCode, oom: oomKilled })} and Docker starts it again and again.`,
       }
     default:
+      if (finishedAt !== undefined && finishedAt < bootedAt)
+        return {
+          verdict: 'bad',
+          why: `It did not come back after the host was started ${ago(now - bootedAt)}.`,
+        }
       return { verdict: 'bad', why: `It ${causeOf({ exitCode, oom: oomKilled })}${since} and does not run.` }
   }
 }
@@ -71,7 +81,7 @@ export function createDockerChecks(options: DockerCheckOptions) {
       return { ...self, verdict: 'absent', why: `Stopped by ${asked.by} ${ago(now() - asked.at)}.` }
     const recent = deaths.since(container.id, from)
     const last = recent.at(-1)
-    const trouble = troubleOf(container, now())
+    const trouble = troubleOf(container, now(), now() - uptime() * 1_000)
     if (last) {
       const after = trouble ? '' : ' It runs again.'
       return { ...self, verdict: 'bad', proof: true, why: `It ${causeOf(last)}.${after}`, actions }

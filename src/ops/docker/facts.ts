@@ -17,6 +17,8 @@ export interface ComposeLabels {
   workingDir: string
   configFiles: string[]
   environmentFiles: string[]
+  /** Whether it depends on other services. */
+  dependent: boolean
 }
 
 export interface ContainerBrief {
@@ -92,6 +94,7 @@ function composeOf(labels: Record<string, string>): ComposeLabels | undefined {
     workingDir: labels[`${LABEL}project.working_dir`] ?? '',
     configFiles: list(labels[`${LABEL}project.config_files`]),
     environmentFiles: list(labels[`${LABEL}project.environment_file`]),
+    dependent: Boolean(labels[`${LABEL}depends_on`]),
   }
 }
 

@@ -54,6 +54,8 @@ export interface Docker {
   /** @param graceSeconds how long it may take to end by itself. */
   stop(id: string, graceSeconds: number): Promise<void>
   restart(id: string, graceSeconds: number): Promise<void>
+  /** Whether an image is here, by name or id. @throws EngineError */
+  hasImage(reference: string): Promise<boolean>
   /** Gives an image that is still here a name again. @throws EngineError when it is gone. */
   tag(imageId: string, reference: string): Promise<void>
   /**
@@ -111,6 +113,8 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
   ): Promise<T> {
     const signal = AbortSignal.timeout(timeoutMs)
     const late = Promise.withResolvers<never>()
+    // Nobody waits for it when the call ends, or cannot be made, before its time.
+    late.promise.catch(() => {})
     signal.addEventListener('abort', () => late.reject(new Error('late')))
     try {
       return await Promise.race([call(await connect(), signal), late.promise])
@@ -212,6 +216,16 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
           void (await engine.getContainer(id).restart({ t: graceSeconds, abortSignal })),
         graceSeconds * 1_000 + 60_000,
       ),
+    hasImage: (reference) =>
+      ask(async (engine) => {
+        try {
+          await engine.getImage(reference).inspect()
+          return true
+        } catch (error) {
+          if (isGone(error)) return false
+          throw error
+        }
+      }),
     tag: (imageId, reference) =>
       ask(async (engine, abortSignal) => {
         const colon = reference.lastIndexOf(':')

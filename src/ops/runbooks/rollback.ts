@@ -4,9 +4,9 @@ import { OpsError } from '../../errors.ts'
 import { containerOf } from '../deployment.ts'
 import type { ComposeLabels } from '../docker/index.ts'
 import type { Runbook, RunbookPlan } from './index.ts'
-import type { RecreateContext, RecreateParts } from './recreate.ts'
+import { GRACE_SECONDS, type ServiceContext, type ServiceParts, type ServiceSteps } from './service.ts'
 
-export interface RollbackContext extends RecreateContext {
+export interface RollbackContext extends ServiceContext {
   snapshotId: string
   /** Whether the credentials of the snapshot's `.env` come back too, older as they are. */
   credentials: boolean
@@ -18,17 +18,10 @@ export interface RollbackInput {
   credentials: boolean
 }
 
-/** @param recreate the runbook whose steps make the service anew and prove it. */
 export function createRollback(
-  { docker, compose, snapshots }: RecreateParts,
-  recreate: Runbook<{ service?: string }, RecreateContext>,
+  { docker, compose, snapshots }: ServiceParts,
+  { stop, anew, found, mend }: ServiceSteps,
 ): Runbook<RollbackInput, RollbackContext> {
-  const stepOf = (name: string) => {
-    const step = recreate.steps.find((each) => each.name === name)
-    if (!step) throw new Error(`recreate has no step "${name}"`)
-    return step
-  }
-
   async function present(project: ComposeLabels, name: string) {
     const brief = containerOf(await docker.list(), { name, compose: project })
     return brief && (await docker.inspect(brief.id))
@@ -49,7 +42,7 @@ export function createRollback(
     const { project, container, files, takenAt, id } = snapshot
     const now = await present(project, container.name)
     const argv = compose.recreateArgv(project)
-    const graceSeconds = Math.max(330, now?.stopSeconds ?? 0)
+    const graceSeconds = Math.max(GRACE_SECONDS, now?.stopSeconds ?? 0)
     const sameImage = now?.imageId === container.imageId
     return {
       target: `${project.service} to ${id}`,
@@ -75,18 +68,13 @@ export function createRollback(
     }
   }
 
-  const stop = stepOf('stop')
   return {
     name: 'rollback',
     danger: 'disruptive',
-    resource: recreate.resource,
+    resource: 'gateway',
     plan,
     steps: [
-      {
-        ...stop,
-        run: async (context, tools) =>
-          context.oldId ? await stop.run(context, tools) : 'there is no container to stop',
-      },
+      stop,
       {
         name: 'put back',
         final: true,
@@ -103,9 +91,9 @@ export function createRollback(
           return changed.length > 0 ? changed.join(', ') : 'the files were the same'
         },
       },
-      ...['make anew', 'boot', 'proof'].map(stepOf),
+      ...anew,
     ],
-    found: recreate.found,
-    mend: (context, deedId) => recreate.mend?.(context, deedId) ?? [],
+    found,
+    ...(mend && { mend }),
   }
 }

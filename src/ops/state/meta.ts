@@ -22,6 +22,7 @@ interface ComposeProject {
   workingDir: string
   configFiles: string[]
   environmentFiles: string[]
+  dependent: boolean
 }
 
 export function createMeta(store: Store) {

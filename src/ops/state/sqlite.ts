@@ -25,7 +25,8 @@ export function lockDirectory(directory: string): () => void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const lock = new DatabaseSync(join(directory, 'lock.db'))
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+    // Nothing is ever written to it, so that it can be taken on a full disk too.
+    lock.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
     return () => lock.close()
   } catch (error) {
     if (codeOf(error) === BUSY)

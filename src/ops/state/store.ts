@@ -55,9 +55,9 @@ export function openStore({ directory, redact, now }: StoreOptions): Store {
 
   const fillBallast = () => {
     if (existsSync(ballast)) return
-    // Where there is little left, taking it would harm others on this disk.
+    // Where hardly more is left, to take it would fill the disk.
     const { bavail, bsize } = statfsSync(directory)
-    if (bavail * bsize < 2 * BALLAST_BYTES) return
+    if (bavail * bsize < 1.25 * BALLAST_BYTES) return
     writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES, 1), { mode: 0o600 })
   }
   const toMemory = () => {

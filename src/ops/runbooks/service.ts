@@ -1,0 +1,160 @@
+// The steps by which a compose service is stopped, made anew and proved: what recreate and roll back are made of.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { OpsError } from '../../errors.ts'
+import type { Compose } from '../compose.ts'
+import { causeOf } from '../deaths.ts'
+import { containerOf, type DeploymentOptions, keyOf } from '../deployment.ts'
+import type { ComposeLabels, Docker } from '../docker/index.ts'
+import { driftOf, readEnvironmentFile } from '../envfile.ts'
+import type { Snapshots } from '../snapshots.ts'
+import { duration } from '../words.ts'
+import type { Runbook, Step, StepTools } from './index.ts'
+
+export interface ServiceContext {
+  project: ComposeLabels
+  name: string
+  /** The container before; empty when there was none. */
+  oldId: string
+  argv: string[]
+  envPath: string
+  graceSeconds: number
+  startPeriodMs: number
+  /** The snapshot to go back to, once there is one. */
+  snapshotId?: string
+}
+
+export interface ServiceParts {
+  docker: Docker
+  compose: Compose
+  snapshots: Snapshots
+  deployment: DeploymentOptions
+  /** Says that a container is down on purpose while this runs, so that nobody is woken for it. */
+  expectDown: (key: string, down: boolean) => void
+  room: () => Promise<{ diskBytes: number; memoryBytes: number }>
+  now: () => number
+}
+
+/**
+ * The gateway drains for up to 315 s (measured) and, when it is killed instead, its successor is refused for five
+ * minutes by the owner lease. Docker's own 10 s would do just that.
+ */
+export const GRACE_SECONDS = 330
+const UP_MS = 10 * 60_000
+const SLACK_MS = 30_000
+const LOOK_MS = 250
+/** What the gateway's log says while it boots, and what to call it. The last line that fits counts. */
+const PHASES: readonly [RegExp, (match: RegExpExecArray) => string][] = [
+  [/building sandbox image\D*(\d+)\D+(\d+)/i, (m) => `building sandbox image ${m[1]}/${m[2]}`],
+  [/(?:waiting for|starting) (?:nested )?dockerd/i, () => 'starting its own Docker'],
+  [/installing|migrat/i, () => 'migrating its state'],
+  [/\[gateway\].*(?:listening|ready)/i, () => 'listening'],
+]
+
+/** The newest boot phase that a log tells of. */
+export function phaseOf(log: string): string | undefined {
+  for (const line of log.split('\n').toReversed())
+    for (const [pattern, name] of PHASES) {
+      const match = pattern.exec(line)
+      if (match) return name(match)
+    }
+  return undefined
+}
+
+/** The steps in their order, and what is told of a run that did not end well. */
+export interface ServiceSteps extends Pick<Runbook<never, ServiceContext>, 'found' | 'mend'> {
+  stop: Step<ServiceContext>
+  anew: Step<ServiceContext>[]
+}
+
+export function createServiceSteps(parts: ServiceParts): ServiceSteps {
+  const { docker, compose, expectDown, now } = parts
+
+  /** The container that the service has now. */
+  const current = async ({ project, name }: Pick<ServiceContext, 'project' | 'name'>) => {
+    const brief = containerOf(await docker.list(), { name, compose: project })
+    return brief && (await docker.inspect(brief.id))
+  }
+
+  async function stop({ oldId, graceSeconds, project, name }: ServiceContext, { progress }: StepTools) {
+    if (!oldId) return 'there is no container to stop'
+    expectDown(keyOf({ name, compose: project }), true)
+    const began = now()
+    const timer = setInterval(() => progress(`ending its work, ${duration(now() - began)}`), 1_000)
+    try {
+      await docker.stop(oldId, graceSeconds)
+    } finally {
+      clearInterval(timer)
+    }
+    return `ended in ${duration(now() - began)}`
+  }
+
+  /** Waits until it runs and is healthy, within its own start period, and shows what its log says meanwhile. */
+  async function boot(context: ServiceContext, { progress, signal }: StepTools): Promise<string> {
+    const began = now()
+    const limit = Math.max(context.startPeriodMs, SLACK_MS) + SLACK_MS
+    while (now() - began < limit) {
+      if (signal.aborted) throw new OpsError('opsbot was stopped while it was starting.')
+      const container = await current(context)
+      const { state, health } = container ?? {}
+      if (container && state === 'running' && (!health || health.status === 'healthy'))
+        return `healthy in ${duration(now() - began)}`
+      if (container && (state === 'exited' || state === 'dead'))
+        throw new OpsError(
+          `It ${causeOf({ exitCode: container.exitCode, oom: container.oomKilled })} while starting.`,
+        )
+      if (container) {
+        const phase = phaseOf(await docker.logs(container.id, { lines: 50 }).catch(() => ''))
+        progress(`${phase ?? health?.status ?? state}, ${duration(now() - began)}`)
+      }
+      await sleep(LOOK_MS, undefined, { signal }).catch(() => {})
+    }
+    throw new OpsError(`It was not healthy within ${duration(limit)}.`)
+  }
+
+  async function prove(context: ServiceContext): Promise<string> {
+    const container = await current(context)
+    if (!container || container.id === context.oldId) throw new OpsError('It is still the old container.')
+    const drift = driftOf(await readEnvironmentFile(context.envPath), container.environment)
+    if (drift.length > 0) throw new OpsError(`It still has other values than .env for: ${drift.join(', ')}.`)
+    expectDown(keyOf({ name: context.name, compose: context.project }), false)
+    return `container ${container.id.slice(0, 12)} with the values of .env`
+  }
+
+  return {
+    stop: {
+      name: 'stop',
+      run: stop,
+      async undo({ oldId, name, project }) {
+        await docker.start(oldId)
+        expectDown(keyOf({ name, compose: project }), false)
+        return 'started again'
+      },
+    },
+    anew: [
+      {
+        name: 'make anew',
+        final: true,
+        async run({ argv, project, name }, { progress }) {
+          await compose.run(argv, { timeoutMs: UP_MS, onLine: progress })
+          expectDown(keyOf({ name, compose: project }), false)
+          return undefined
+        },
+      },
+      { name: 'boot', run: boot },
+      { name: 'proof', run: prove },
+    ],
+    async found(context) {
+      expectDown(keyOf({ name: context.name, compose: context.project }), false)
+      const container = await current(context)
+      if (!container) return `${context.project.service} has no container now.`
+      const which = container.id === context.oldId ? 'the old container' : 'a new container'
+      const health = container.health ? `, ${container.health.status}` : ''
+      return `${context.project.service} is ${which}, ${container.state}${health}.`
+    },
+    mend: ({ snapshotId, project }) => [
+      ...(snapshotId ? [{ label: 'Roll back', run: `rollback ${snapshotId}` }] : []),
+      { label: 'Recreate again', run: `recreate ${project.service}` },
+    ],
+  }
+}
