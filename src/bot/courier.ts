@@ -63,9 +63,14 @@ export function createCourier({
   /** The alert chat; the owners in private when there is none, or while it is closed. */
   function alertChats(): readonly number[] {
     if (chatId === undefined) return owners
+    return standIns(whereIs(chatId, chats.list()))
+  }
+
+  /** A chat, or the owners in private when it is the alert chat and closed. */
+  function standIns(chat: number): readonly number[] {
     const known = chats.list()
-    const home = whereIs(chatId, known)
-    return known.find(({ id }) => id === home)?.closed ? owners : [home]
+    const closed = known.find(({ id }) => id === chat)?.closed !== undefined
+    return closed && chatId !== undefined && chat === whereIs(chatId, known) ? owners : [chat]
   }
 
   function chatsFor(audience: Audience): readonly number[] {
@@ -77,8 +82,9 @@ export function createCourier({
 
   /** Chooses the chats of cards that have none yet. With nobody to tell, a card waits. */
   function address(): void {
-    for (const { id, audience, dueAt } of copies.unaddressed()) {
-      const targets = chatsFor(audience)
+    for (const { id, audience, dueAt, told } of copies.unaddressed()) {
+      // An answer goes to those who were told, or to who stands in for them.
+      const targets = told.length > 0 ? [...new Set(told.flatMap(standIns))] : chatsFor(audience)
       if (targets.length > 0 || audience.startsWith('chat:')) copies.address(id, targets, dueAt)
     }
   }

@@ -7,13 +7,13 @@ import { createCompose } from './compose.ts'
 import { type DeploymentOptions, findGateway } from './deployment.ts'
 import { createDocker } from './docker/index.ts'
 import type { Host } from './host.ts'
+import type { Meta } from './meta.ts'
 import type { Mounts } from './mounts.ts'
 import type { Run } from './run.ts'
 import { createRecreate } from './runbooks/recreate.ts'
 import { createRollback } from './runbooks/rollback.ts'
 import { createServiceSteps } from './runbooks/service.ts'
 import { createSnapshots } from './snapshots.ts'
-import type { Meta } from './state/meta.ts'
 
 export interface ContainersOptions {
   config: Pick<Config, 'docker' | 'stateDir'>

@@ -1,8 +1,8 @@
 // Deeds: everything that changes something goes through perform: freeze → lock → intent row → run → outcome row.
 
 import { messageOf, OpsError } from '../errors.ts'
+import type { Meta } from './meta.ts'
 import type { Audit, AuditEntry } from './state/audit.ts'
-import type { Meta } from './state/meta.ts'
 import type { Store } from './state/store.ts'
 
 /** Who does it, as the audit names them: `Ann (11111111)`, `console`, `opsbot`. */

@@ -1,9 +1,9 @@
 // The digest: what is still open, what is muted and what does not run, as facts for a card.
 
 import type { AlertFacts, Alerts } from './alerts/index.ts'
+import type { Meta } from './meta.ts'
 import type { Mute } from './state/alerts.ts'
 import type { JobLog, JobRow } from './state/jobs.ts'
-import type { Meta } from './state/meta.ts'
 
 /** The facts of a card of kind `digest`. */
 export interface Digest {

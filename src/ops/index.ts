@@ -9,12 +9,14 @@ import { opsbotChecks } from './checks/opsbot.ts'
 import { createContainers } from './containers.ts'
 import { createDeeds } from './deeds.ts'
 import { createHost } from './host.ts'
+import type { Meta, MetaValues } from './meta.ts'
 import { createMounts } from './mounts.ts'
 import { createPulse } from './pulse.ts'
 import { run } from './run.ts'
 import { createRunbooks } from './runbooks/index.ts'
 import { createAlertLog } from './state/alerts.ts'
 import { openState } from './state/index.ts'
+import { createMeta } from './state/meta.ts'
 import { lockDirectory } from './state/sqlite.ts'
 import { createSystemd } from './systemd.ts'
 import { createWatch } from './watch.ts'
@@ -47,7 +49,8 @@ export function createOps({ config, log, redact, now, checks }: OpsOptions) {
   const unlock = lockDirectory(config.stateDir)
   const startedAt = now()
   const state = openState({ directory: config.stateDir, redact, now: startedAt })
-  const { store, cards, copies, chats, audit, jobs, meta, runs } = state
+  const { store, cards, copies, chats, audit, jobs, runs } = state
+  const meta: Meta = createMeta<MetaValues>(store)
   const aliveAt = meta.get('aliveAt')
 
   const alerts = createAlerts({

@@ -32,15 +32,25 @@ const JOINED = `
   WHERE p.dead IS NULL AND p.revision < c.revision
     AND p.chat_id NOT IN (SELECT id FROM chats WHERE closed IS NOT NULL)`
 
-/** An answer waits for the card it answers, and is dropped where that card was first seen at its end already. */
-const SPEAKABLE = 'AND (c.answers_card IS NULL OR o.first_revision < c.answers_revision)'
+/**
+ * An answer waits for the card it answers, and is dropped where that card was first seen at its end already. Where that
+ * card never was to go, it stands in for a chat that was told and cannot be written to any more.
+ */
+const SPEAKABLE = `AND (c.answers_card IS NULL OR o.first_revision < c.answers_revision OR (o.card_id IS NULL AND EXISTS (
+  SELECT 1 FROM copies t WHERE t.card_id = c.answers_card AND t.first_revision < c.answers_revision)))`
 
 /** @param changed is called when copies have become due that were not. */
 export function createCopies(store: Store, changed: () => void) {
   return {
-    /** Cards that no chat was chosen for yet. */
-    unaddressed(): { id: number; audience: Audience; dueAt: number }[] {
-      return store.all('SELECT id, audience, due_at AS dueAt FROM cards WHERE addressed = 0 ORDER BY id')
+    /** Cards that no chat was chosen for yet; an answer with the chats of the card that it answers. */
+    unaddressed(): { id: number; audience: Audience; dueAt: number; told: number[] }[] {
+      return store
+        .all<{ id: number; audience: Audience; dueAt: number; told: string }>(
+          `SELECT c.id, c.audience, c.due_at AS dueAt,
+                  (SELECT json_group_array(o.chat_id) FROM copies o WHERE o.card_id = c.answers_card AND o.dead IS NULL) AS told
+           FROM cards c WHERE c.addressed = 0 ORDER BY c.id`,
+        )
+        .map(({ told, ...rest }) => ({ ...rest, told: JSON.parse(told) }))
     },
     /** Makes a copy of a card for each chat. */
     address(id: number, chatIds: readonly number[], dueAt: number): void {
@@ -82,16 +92,16 @@ export function createCopies(store: Store, changed: () => void) {
       )?.at
     },
     /**
-     * The moment since which a card that was due has reached nobody: for the heartbeat. An answer counts only where
-     * a copy of it is to be sent.
+     * The moment since which a card that was due has reached nobody: for the heartbeat. It counts while a copy of it
+     * can still be sent, or nobody is known whom to send one.
      */
     overdueSince(): number | undefined {
       return store.get<{ at?: number }>(
         `SELECT min(max(c.due_at, c.created_at)) AS at FROM cards c
          WHERE NOT EXISTS (SELECT 1 FROM copies p WHERE p.card_id = c.id AND p.message_id IS NOT NULL)
-           AND (c.answers_card IS NULL OR c.addressed = 0 OR EXISTS (
-             SELECT 1 FROM copies p JOIN copies o ON o.card_id = c.answers_card AND o.chat_id = p.chat_id
-             WHERE p.card_id = c.id AND o.first_revision < c.answers_revision))`,
+           AND (c.addressed = 0 OR EXISTS (
+             SELECT 1 FROM copies p LEFT JOIN copies o ON o.card_id = c.answers_card AND o.chat_id = p.chat_id
+             WHERE p.card_id = c.id AND p.dead IS NULL ${SPEAKABLE}))`,
       )?.at
     },
     /** Commits that a copy shows a revision. */

@@ -5,12 +5,11 @@ import { createCards } from './cards.ts'
 import { createChats } from './chats.ts'
 import { createCopies } from './copies.ts'
 import { createJobLog } from './jobs.ts'
-import { createMeta } from './meta.ts'
 import { createRuns } from './runs.ts'
 import { openStore, type StoreOptions } from './store.ts'
 
 /**
- * Opens everything that is remembered. The inbox and the alert log are made on the store by those who know what is
+ * Opens everything that is remembered. The inbox, the alert log and the single values are made on the store by those who know what is
  * in them.
  * @throws OpsError when a newer opsbot wrote the file or the directory is not usable.
  */
@@ -24,7 +23,6 @@ export function openState(options: StoreOptions) {
     chats: createChats(store, cards.nudge),
     audit: createAudit(store),
     jobs: createJobLog(store),
-    meta: createMeta(store),
     runs: createRuns(store),
   }
 }

@@ -1,0 +1,20 @@
+// The single values that we remember: the freeze, when we were last alive, the chat menu, what should run.
+
+import type { Expected } from './deployment.ts'
+import type { createMeta } from './state/meta.ts'
+
+/** Every single value there is, as JSON. */
+export interface MetaValues {
+  /** Who stopped every change, and when. */
+  frozen: { by: string; at: number }
+  /** When this process was last known to run. */
+  aliveAt: number
+  /** Hash of the chat menu that Telegram was last told, by scope. */
+  menu: Record<string, string>
+  /** The containers that were expected to run at the last look. */
+  expected: Expected[]
+  /** Containers that were stopped on purpose, by key. */
+  stopped: Record<string, { by: string; at: number }>
+}
+
+export type Meta = ReturnType<typeof createMeta<MetaValues>>
