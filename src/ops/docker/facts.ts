@@ -1,7 +1,6 @@
 // What the Docker engine says, as plain facts: pure, and the only place where an environment's values are seen.
 
 import { createHash } from 'node:crypto'
-import type { Readable } from 'node:stream'
 import type Dockerode from 'dockerode'
 
 export interface Engine {
@@ -119,7 +118,8 @@ export function briefOf(info: Dockerode.ContainerInfo): ContainerBrief {
   }
 }
 
-const NANOS = 1e6
+/** Docker counts in nanoseconds; this many are a millisecond. */
+export const NANOS = 1e6
 const environmentOf = (entries: readonly string[] | undefined) =>
   Object.fromEntries(
     (entries ?? []).map((entry) => {
@@ -206,31 +206,4 @@ export function useOf({
 export function memoryOf({ usage = 0, stats }: Dockerode.ContainerStats['memory_stats']): number {
   const cache = stats as { total_inactive_file?: number; inactive_file?: number } | undefined
   return Math.max(0, usage - (cache?.total_inactive_file ?? cache?.inactive_file ?? 0))
-}
-
-/** One line of the event stream. @throws SyntaxError when it is cut. */
-function eventOf(line: string): ContainerEvent | undefined {
-  const { Action, Actor, timeNano } = JSON.parse(line)
-  const { name = '', exitCode, signal } = Actor?.Attributes ?? {}
-  return {
-    at: timeNano / NANOS,
-    action: Action,
-    id: Actor?.ID ?? '',
-    name,
-    ...(exitCode !== undefined && { exitCode: Number(exitCode) }),
-    ...(signal !== undefined && { signal }),
-  }
-}
-
-/** The events of one connection, until it ends. */
-export async function* eventsOf(stream: Readable): AsyncGenerator<ContainerEvent> {
-  let rest = ''
-  for await (const chunk of stream) {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) {
-      const event = line && eventOf(line)
-      if (event) yield event
-    }
-  }
 }

@@ -2,7 +2,6 @@
 
 import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type Dockerode from 'dockerode'
 import { EngineError, engineError } from './errors.ts'
 import {
@@ -15,10 +14,10 @@ import {
   demux,
   type Engine,
   type ExecResult,
-  eventsOf,
   memoryOf,
   useOf,
 } from './facts.ts'
+import { followEvents } from './follow.ts'
 
 export { EngineError } from './errors.ts'
 export type {
@@ -69,7 +68,6 @@ export interface Docker {
 
 /** No call takes longer, but those that wait for a container. */
 const CALL_MS = 8_000
-const RECONNECT_MS = [200, 500, 1_000, 2_000, 5_000]
 /** The events that change what a look would see. */
 const EVENTS = [
   'create',
@@ -141,18 +139,12 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
     }, timeoutMs)
   }
 
-  /** One connection to the event stream, until it ends. */
-  async function followOnce(
-    onEvent: (event?: ContainerEvent) => void,
-    onConnected: () => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const filters = { type: ['container' as const], event: EVENTS }
-    // The engine may accept the connection and say nothing while it boots, so the answer has a deadline; the stream none.
-    const stream = await ask((engine) => engine.getEvents({ filters, abortSignal: signal }), 15_000)
-    onConnected()
-    for await (const event of eventsOf(stream as Readable)) onEvent(event)
-  }
+  /** The engine may accept the connection and say nothing while it boots: the answer has a deadline, the stream none. */
+  const openEvents = (signal: AbortSignal) =>
+    ask(async (engine) => {
+      const filters = { type: ['container' as const], event: EVENTS }
+      return (await engine.getEvents({ filters, abortSignal: signal })) as Readable
+    }, 15_000)
 
   const isGone = (error: unknown) => (error as { statusCode?: number }).statusCode === 404
 
@@ -235,26 +227,6 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
             : [reference, 'latest']
         await engine.getImage(imageId).tag({ repo, tag, abortSignal })
       }),
-    follow(onEvent) {
-      const stop = new AbortController()
-      let tries = 0
-      let connected = false
-      const onConnected = () => {
-        ;[connected, tries] = [true, 0]
-        onEvent()
-      }
-      const run = async () => {
-        while (!stop.signal.aborted) {
-          await followOnce(onEvent, onConnected, stop.signal).catch(() => {})
-          if (connected && !stop.signal.aborted) onEvent()
-          connected = false
-          const waitMs = RECONNECT_MS[Math.min(tries, RECONNECT_MS.length - 1)]
-          tries += 1
-          await sleep(waitMs, undefined, { signal: stop.signal }).catch(() => {})
-        }
-      }
-      void run()
-      return () => stop.abort()
-    },
+    follow: (onEvent) => followEvents(openEvents, onEvent),
   }
 }
