@@ -101,7 +101,8 @@ export function messagesOf(page: Page): { messages: Message[]; file?: { name: st
 export function cardHtml(page: Page): string {
   const { lines, details } = fold(page)
   const title: Text = { bold: plain(headed(page)) }
-  const [head = ''] = pack([title, ...lines], MESSAGE_UNITS / 2, (inner) => inner)
+  const [top = '', ...cut] = pack([title, ...lines], MESSAGE_UNITS / 2, (inner) => inner)
+  const head = cut.length > 0 ? `${top}\n…` : top
   const room = MESSAGE_UNITS - head.length - 1
   const shown = pack(details, room, quote)
   if (shown.length <= 1) return [head, ...shown].join('\n')

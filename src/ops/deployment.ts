@@ -23,6 +23,9 @@ export interface Expected {
 /** The names that upstream's compose file and Compose itself give the gateway. */
 const GATEWAY_NAMES = ['openclaw-gateway', 'openclaw-openclaw-gateway-1']
 
+const newestFirst = (containers: readonly ContainerBrief[]) =>
+  containers.toSorted((a, b) => b.createdAt - a.createdAt)
+
 /**
  * The gateway's container: as configured, else by its Compose service, else by its usual names.
  * @returns undefined when there is none.
@@ -33,9 +36,13 @@ export function findGateway(
   { gatewayContainer, projectDir }: DeploymentOptions,
 ): ContainerBrief | undefined {
   if (gatewayContainer) return containers.find(({ name }) => name === gatewayContainer)
-  const services = containers.filter(({ compose }) => compose?.service === 'openclaw-gateway')
-  const there = services.filter(({ compose }) => compose?.workingDir === projectDir)
-  const here = there.length > 0 ? there : services
+  // While Compose makes a service anew it has two containers for a moment; the newer one counts.
+  const services = newestFirst(containers).filter(({ compose }) => compose?.service === 'openclaw-gateway')
+  const projects = [...Map.groupBy(services, ({ compose }) => compose?.project).values()].flatMap(
+    ([first]) => first ?? [],
+  )
+  const there = projects.filter(({ compose }) => compose?.workingDir === projectDir)
+  const here = there.length > 0 ? there : projects
   if (here.length > 1)
     throw new OpsError(
       `Several containers may be the gateway: ${here.map(({ name }) => name).join(', ')}. Set OPENCLAW_GATEWAY_CONTAINER.`,
@@ -83,7 +90,7 @@ export function containerOf(
   expected: Expected,
 ): ContainerBrief | undefined {
   const { compose, name } = expected
-  return containers.find((each) =>
+  return newestFirst(containers).find((each) =>
     compose
       ? each.compose?.project === compose.project && each.compose.service === compose.service
       : each.name === name,

@@ -66,10 +66,10 @@ export function createDockerChecks(options: DockerCheckOptions) {
     title: `Container ${each.name} does not run well`,
     because: ENGINE.key,
   })
-  const actionsFor = ({ name }: Expected, running: boolean) => [
+  const actionsFor = ({ name, compose }: Expected, running: boolean) => [
     { label: 'Logs', run: `logs ${name}` },
     running ? { label: 'Restart', run: `restart ${name}` } : { label: 'Up', run: `up ${name}` },
-    { label: 'Recreate', run: `recreate ${keyOf({ name })}` },
+    ...(compose ? [{ label: 'Recreate', run: `recreate ${compose.service}` }] : []),
   ]
 
   function observe(each: Expected, container: Container, from: number): Observation {

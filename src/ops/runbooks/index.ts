@@ -92,12 +92,12 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
 
   /** Runs the steps in their order; on cancel takes the done ones back, last first. */
   async function walk<C>(
-    deedId: number,
+    { card, cardId, cancel }: Live,
     book: Runbook<unknown, C>,
     context: C,
     stopping: AbortSignal,
   ): Promise<void> {
-    const { card, cardId, cancel } = live.get(deedId) as Live
+    const { deedId } = card
     const show = () => cards.revise(cardId, card)
     const set = (index: number, change: Partial<StepRow>) => {
       const row = { ...card.steps[index], ...change } as StepRow
@@ -119,7 +119,7 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
       try {
         const note = await step.run(context, { progress, signal: step.final ? stopping : signal })
         runs.remember(deedId, context)
-        set(index, { state: 'done', endedAt: now(), ...(note !== undefined && { note }) })
+        set(index, { state: 'done', endedAt: now(), note: note ?? '' })
       } catch (error) {
         set(index, { state: 'failed', endedAt: now(), note: messageOf(error) })
         if (cancel.signal.aborted) return await takeBack(index, book, context, set)
@@ -144,14 +144,15 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
 
   /** One run to its end; the card tells how it went whatever happens. */
   async function carryOut<C>(
-    deedId: number,
+    run: Live,
     book: Runbook<unknown, C>,
     context: C,
     stopping: AbortSignal,
   ): Promise<void> {
-    const { card, cardId, cancel } = live.get(deedId) as Live
+    const { card, cardId, cancel } = run
+    const { deedId } = card
     try {
-      await walk(deedId, book, context, stopping)
+      await walk(run, book, context, stopping)
     } catch (error) {
       card.state = cancel.signal.aborted ? 'cancelled' : 'failed'
       card.left = await book
@@ -176,7 +177,7 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
     start<I, C>(book: Runbook<I, C>, plan: RunbookPlan<C>, actor: Actor, audience: Audience): Started<void> {
       const block = plan.findings.find(({ level }) => level === 'block')
       if (block) throw new OpsError(`It cannot be done: ${block.text}`)
-      const { promise: ready, resolve } = Promise.withResolvers<number>()
+      const { promise: ready, resolve } = Promise.withResolvers<Live>()
       const started = deeds.perform(
         {
           name: book.name,
@@ -199,8 +200,9 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
         { deedId, cardId, runbook: book.name, context: plan.context },
         book.steps.map(({ name }) => name),
       )
-      live.set(deedId, { card, cardId, cancel: new AbortController() })
-      resolve(deedId)
+      const run: Live = { card, cardId, cancel: new AbortController() }
+      live.set(deedId, run)
+      resolve(run)
       return started
     },
     /** Asks a run to stop where it is and take back what it can. @throws OpsError when it is too late. */
