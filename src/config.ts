@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import querystring from 'node:querystring'
 import { parseEnv } from 'node:util'
 import { messageOf, OpsError } from './errors.ts'
 import { KEYS, type Key, type KeyName, type Values } from './keys.ts'
@@ -123,6 +124,14 @@ function rolesOf(values: Values, mistakes: string[]): Map<number, Role> {
   return people
 }
 
+/** A secret; of an address also what is secret in it: the password, and what is too long in its path to be a word. */
+function partsOf(secret: string): string[] {
+  if (!URL.canParse(secret)) return [secret]
+  const { password, pathname } = new URL(secret)
+  const keys = pathname.split('/').filter((part) => part.length >= 16)
+  return [secret, ...keys, ...(password ? [password, querystring.unescape(password)] : [])]
+}
+
 /** PATH, HOME and DOCKER_CONFIG lead the docker client to itself and its plugins; nothing else of ours is passed on. */
 function clientEnvironment(env: Environment, dockerHost: string | undefined): Record<string, string> {
   const passed = ['PATH', 'HOME', 'DOCKER_CONFIG'].flatMap((name) => (env[name] ? [[name, env[name]]] : []))
@@ -149,6 +158,7 @@ export function parseConfig(env: Environment): Config {
     .filter(([, key]) => key.secret)
     .flatMap(([name]) => values[name as KeyName] ?? [])
     .map(String)
+    .flatMap(partsOf)
   return {
     ...(token && {
       telegram: {

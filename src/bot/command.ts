@@ -121,6 +121,9 @@ export const lengthOfTime = z
   )
   .refine((ms) => ms <= 30 * 86_400_000, 'must be 30 days at most')
 
+/** The name of no command as it may be repeated: what is not even shaped like one may be anything, a secret too. */
+export const echo = (name: string) => (/^\w{1,32}$/.test(name) ? `/${name}` : 'of that name')
+
 /** How many single-letter slips lie between two words. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)

@@ -1,10 +1,10 @@
 // The one road for every command, button and console line: role → place → args → staleness → confirm → run → answer.
 
 import { messageOf, OpsError } from '../errors.ts'
-import { errorFields, type Log } from '../log.ts'
+import { errorFields, type Log, type Redact, redactAll } from '../log.ts'
 import type { Audit } from '../ops/state/audit.ts'
 import { type Asking, createAsking } from './ask.ts'
-import { type Command, mayCall, nearest, type Person, type Place, parseArgs } from './command.ts'
+import { type Command, echo, mayCall, nearest, type Person, type Place, parseArgs } from './command.ts'
 import { CONFIRM_MS, createConfirmations } from './confirm.ts'
 import { type Page, plain } from './page.ts'
 
@@ -48,6 +48,7 @@ export interface DispatchOptions {
   commands: readonly Command[]
   audit: Pick<Audit, 'note'>
   log: Log
+  redact: Redact
 }
 
 export type Dispatch = ReturnType<typeof createDispatch>
@@ -58,7 +59,7 @@ const refusal = (text: string): Page => {
   return { mark: 'unknown', title, lines, failed: true }
 }
 
-export function createDispatch({ commands, audit, log }: DispatchOptions) {
+export function createDispatch({ commands, audit, log, redact }: DispatchOptions) {
   const confirmations = createConfirmations()
   const asking: Asking = createAsking()
 
@@ -68,7 +69,7 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
     const open = commands.filter((each) => mayCall(role, each)).map((each) => each.name)
     const meant = nearest(name, open)
     throw new OpsError(
-      `There is no command /${name.slice(0, 32)}.\n${meant ? `Did you mean /${meant}? ` : ''}/help lists them all.`,
+      `There is no command ${echo(name)}.\n${meant ? `Did you mean /${meant}? ` : ''}/help lists them all.`,
     )
   }
 
@@ -179,19 +180,25 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
     }
   }
 
+  const clean = (answer: Answer): Answer => redactAll(answer, redact)
+
+  async function respond(incoming: Incoming): Promise<Answer> {
+    const { text, button } = incoming
+    if (!button) return answered(await run(text, incoming))
+    if (text.startsWith(PRESS.ok)) return await redeem(text.slice(PRESS.ok.length), incoming)
+    if (text.startsWith(PRESS.do)) return answered(await run(text.slice(PRESS.do.length), incoming))
+    if (text.startsWith(PRESS.up))
+      return { ...answered(await run(text.slice(PRESS.up.length), incoming)), inPlace: true }
+    throw new OpsError('I do not know this button any more.\nSend the command again.')
+  }
+
   return {
     /** Answers a line or a pressed button. Never throws. */
     async handle(incoming: Incoming): Promise<Answer> {
-      const { text, button } = incoming
       try {
-        if (!button) return answered(await run(text, incoming))
-        if (text.startsWith(PRESS.ok)) return await redeem(text.slice(PRESS.ok.length), incoming)
-        if (text.startsWith(PRESS.do)) return answered(await run(text.slice(PRESS.do.length), incoming))
-        if (text.startsWith(PRESS.up))
-          return { ...answered(await run(text.slice(PRESS.up.length), incoming)), inPlace: true }
-        throw new OpsError('I do not know this button any more.\nSend the command again.')
+        return clean(await respond(incoming))
       } catch (error) {
-        return { page: { ...apologise(error, incoming), brief: true } }
+        return clean({ page: { ...apologise(error, incoming), brief: true } })
       }
     },
     /**
@@ -219,9 +226,9 @@ export function createDispatch({ commands, audit, log }: DispatchOptions) {
       try {
         if (incoming.stale) throw new OpsError(incoming.stale)
         incoming.begin()
-        return { page: await question.answer(words) }
+        return clean({ page: await question.answer(words) })
       } catch (error) {
-        return { page: apologise(error, incoming) }
+        return clean({ page: apologise(error, incoming) })
       }
     },
     /** Whether what this person types next here answers a question. */

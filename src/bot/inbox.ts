@@ -68,6 +68,7 @@ export function createPolling(options: InboxOptions): Polling {
   let late = false
   let poll = new AbortController()
   let runner: RunnerHandle | undefined
+  let closed = false
 
   function admitAll(updates: readonly Update[]): Arrival[] {
     const { polledAt = Number.NEGATIVE_INFINITY } = pulse.read()
@@ -146,7 +147,8 @@ export function createPolling(options: InboxOptions): Polling {
   const consumer = {
     async consume(arrival: Arrival): Promise<void> {
       await handle(arrival)
-      inbox.done(arrival.updateId)
+      // What ends after we have stopped waiting for it is told of at the next start.
+      if (!closed) inbox.done(arrival.updateId)
     },
   }
 
@@ -170,6 +172,7 @@ export function createPolling(options: InboxOptions): Polling {
       const until = now() + deadlineMs
       if (runner.isRunning()) void runner.stop()
       while (runner.size() > 0 && now() < until) await sleep(20)
+      closed = true
       inbox.flush()
     },
   }

@@ -170,7 +170,7 @@ export function createBot(options: BotOptions): Bot {
   const commands = (options.commands ?? listCommands)({ ops, jobs, clock })
   const faults = faultsOf(commands)
   if (faults.length > 0) throw new Error(`the commands are not sound: ${faults.join('; ')}`)
-  const dispatch = createDispatch({ commands, audit, log })
+  const dispatch = createDispatch({ commands, audit, log, redact: options.redact })
 
   const terminal = openConsole({ ...options, dispatch, clock })
   const telegram =

@@ -13,6 +13,8 @@ export interface Job {
   about: string
   /** A cron expression, in the operator's zone. */
   schedule: string
+  /** Its schedule is in UTC: for what runs every so often, because an hour that a zone has twice has turns only once. */
+  everyHour?: true
   deadlineMs: number
   /** @returns a line about what was done, for `/jobs`. */
   run(signal: AbortSignal): Promise<string>
@@ -95,11 +97,13 @@ export function createJobs({ jobs, jobLog, deeds, timeZone, now, log }: JobsOpti
       for (const job of jobs) {
         const task = createTask(job.schedule, () => onTime(job), {
           name: job.name,
-          timezone: timeZone,
+          timezone: job.everyHour ? 'UTC' : timeZone,
           suppressMissedWarning: true,
         })
-        // A turn that the process slept through (suspended, stopped for a while) is made up for at once.
-        task.on('execution:missed', () => onTime(job))
+        // Turns that the process slept through (suspended, stopped for a while) are made up for at once, by one run.
+        task.on('execution:missed', () => {
+          if (!running.has(job.name)) void onTime(job)
+        })
         tasks.set(job.name, task)
         void task.start()
         const { dueAt, startedAt = 0 } = before.get(job.name) ?? {}

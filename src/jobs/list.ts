@@ -22,6 +22,7 @@ export function listJobs(ops: Ops): Job[] {
     name: 'heartbeat',
     about: 'Tells the address in HEARTBEAT_URL that polls, checks and deliveries work.',
     schedule: '* * * * *',
+    everyHour: true,
     deadlineMs: 30_000,
     async run(signal) {
       const blocked = heartbeatBlocked(pulse.read(), now(), watchMs, config.telegram !== undefined)

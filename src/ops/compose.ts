@@ -1,7 +1,7 @@
 // Docker Compose: the exact argv of each call, run with an environment of its own so that `.env` always wins.
 
 import { OpsError } from '../errors.ts'
-import type { ComposeLabels } from './docker/index.ts'
+import { type ComposeLabels, sha256 } from './docker/index.ts'
 import type { Run } from './run.ts'
 
 export interface Compose {
@@ -10,12 +10,19 @@ export interface Compose {
   /** The argv that makes a service anew: the least disruptive one that loads a changed `.env` (measured). */
   recreateArgv(project: ComposeLabels): string[]
   /**
-   * The image that a service would be made from, as the compose files say now.
+   * What a service would be made from, as the compose files and `.env` say now.
    * @throws OpsError with Compose's own words when the files are not sound or have no such service.
    */
-  imageOf(project: ComposeLabels): Promise<{ image: string; built: boolean }>
+  service(project: ComposeLabels): Promise<ServicePlan>
   /** Runs an argv of ours. @throws OpsError with Compose's own last words. */
   run(argv: readonly string[], options: { timeoutMs: number; onLine?: (line: string) => void }): Promise<void>
+}
+
+export interface ServicePlan {
+  image: string
+  built: boolean
+  /** Name → SHA-256 of the value that Compose makes of `.env`, its defaults and `env_file`. */
+  environment: Record<string, string>
 }
 
 export interface ComposeOptions {
@@ -33,11 +40,26 @@ function projectArgv({ project, workingDir, configFiles, environmentFiles }: Com
   ]
 }
 
+/** What Compose says of a `.env` may go on with a value from it, or with the rest of the file. */
+const OF_ENVIRONMENT = /failed to read [^\n]*?: line \d+: [^"\n]*/
+const QUOTES_VALUES = /(unexpected character|unterminated quoted value)[\s\S]*/
+
 /** Compose prints its progress and its errors on stderr; the error is the last thing that it says. */
-function lastWords(stderr: string): string {
-  const lines = stderr.trim().split('\n')
+export function lastWords(stderr: string): string {
+  const ofEnvironment = OF_ENVIRONMENT.exec(stderr)
+  if (ofEnvironment) return ofEnvironment[0].trim()
+  const said = stderr.replace(QUOTES_VALUES, '$1').trim().split('\n')
+  const lines = said.filter((line) => !line.includes('level=warning'))
   return lines.slice(-2).join(' ').slice(0, 400) || 'it said nothing'
 }
+
+/** In its own output Compose writes a dollar twice. What has no value is not given to the container. */
+const environmentOf = (values: Record<string, string | null> = {}): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) =>
+      value === null ? [] : [[name, sha256(`${value}`.replaceAll('$$', '$'))]],
+    ),
+  )
 
 export function createCompose({ run, env }: ComposeOptions): Compose {
   return {
@@ -50,7 +72,7 @@ export function createCompose({ run, env }: ComposeOptions): Compose {
         throw new OpsError('Docker Compose is not installed here ("docker compose version" fails).')
       return stdout.trim()
     },
-    async imageOf(project) {
+    async service(project) {
       const argv = [...projectArgv(project), 'config', '--format', 'json']
       const { exitCode, stdout, stderr } = await run('docker', argv.slice(1), { timeoutMs: 20_000, env })
       if (exitCode !== 0) throw new OpsError(`The compose files are not sound: ${lastWords(stderr)}`)
@@ -59,6 +81,7 @@ export function createCompose({ run, env }: ComposeOptions): Compose {
       return {
         image: service.image ?? `${project.project}-${project.service}`,
         built: service.build !== undefined,
+        environment: environmentOf(service.environment),
       }
     },
     recreateArgv: (project) => [

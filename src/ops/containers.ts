@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import { createDockerChecks } from './checks/docker.ts'
 import { insideChecks } from './checks/inside.ts'
 import { createCompose } from './compose.ts'
-import { type DeploymentOptions, findGateway } from './deployment.ts'
+import { type DeploymentOptions, type Expected, findGateway } from './deployment.ts'
 import { createDocker } from './docker/index.ts'
 import type { Host } from './host.ts'
 import type { Meta } from './meta.ts'
@@ -24,8 +24,8 @@ export interface ContainersOptions {
   now: () => number
 }
 
-/** What is looked at when the engine tells of something. */
-const NUDGED = ['docker', 'containers']
+/** Restarts that happened while we were away for longer say nothing of a crash loop now. */
+const FRESH_MS = 10 * 60_000
 
 export function createContainers({ config, run, host, mounts, meta, now }: ContainersOptions) {
   const { host: dockerHost, clientEnvironment, ...deployment } = config.docker
@@ -51,16 +51,31 @@ export function createContainers({ config, run, host, mounts, meta, now }: Conta
     return { diskBytes: Math.min(...free), memoryBytes: available }
   }
 
+  const expected = {
+    get: () => meta.get('expected') ?? [],
+    set: (known: Expected[]) => meta.set('expected', known),
+  }
   const parts = {
-    ...{ docker, compose, snapshots, deployment: deployment as DeploymentOptions, room, now },
+    ...{
+      known: expected.get,
+      docker,
+      compose,
+      snapshots,
+      deployment: deployment as DeploymentOptions,
+      room,
+      now,
+    },
     expectDown: (key: string, down: boolean) => (down ? stopped.set(key, 'a runbook') : stopped.clear(key)),
   }
   const steps = createServiceSteps(parts)
   const recreate = createRecreate(parts, steps)
   const rollback = createRollback(parts, steps)
   const { checks, note } = createDockerChecks({
-    ...{ docker, deployment: parts.deployment, now, stopped: stopped.all },
-    expected: { get: () => meta.get('expected') ?? [], set: (expected) => meta.set('expected', expected) },
+    ...{ docker, deployment: parts.deployment, now, expected, stopped: stopped.all, started: stopped.clear },
+    restarts: {
+      get: () => (now() - (meta.get('aliveAt') ?? 0) < FRESH_MS ? (meta.get('restarts') ?? {}) : {}),
+      set: (counts) => meta.set('restarts', counts),
+    },
   })
 
   const gateway = async () => findGateway(await docker.list(), parts.deployment)
@@ -72,7 +87,8 @@ export function createContainers({ config, run, host, mounts, meta, now }: Conta
     follow: (nudge: (check: string) => void) =>
       docker.follow((event) => {
         if (event) note(event)
-        for (const check of NUDGED) nudge(check)
+        else nudge('docker')
+        nudge('containers')
       }),
   }
 }

@@ -38,23 +38,42 @@ const OOM_MS = 10_000
 
 export type Deaths = ReturnType<typeof createDeaths>
 
+/** More deaths than this say nothing more. */
+const MOST = 100
+
+/** Restart counts by container, kept beyond this process. */
+export interface Restarts {
+  get(): Record<string, number>
+  set(counts: Record<string, number>): void
+}
+
 /** Keeps the deaths that nobody asked for, for as long as a crash loop is looked for. */
-export function createDeaths(keptMs: number) {
+export function createDeaths(keptMs: number, restarts: Restarts) {
   const asked = new Set<string>()
   const outOfMemory = new Map<string, number>()
-  const counts = new Map<string, number>()
-  const deaths = new Map<string, Death[]>()
+  const counts = new Map(Object.entries(restarts.get()))
+  const deaths = new Map<string, (Death & { number: number })[]>()
+  let noted = 0
   /** Deaths that events told of and that the restart count does not show yet. */
   const told = new Map<string, number>()
 
-  const add = (id: string, death: Death) => deaths.set(id, [...(deaths.get(id) ?? []), death])
+  function add(id: string, death: Death): void {
+    noted += 1
+    deaths.set(id, [...(deaths.get(id) ?? []).slice(1 - MOST), { ...death, number: noted }])
+  }
+
+  function count(id: string, restartCount: number): void {
+    if (counts.get(id) === restartCount) return
+    counts.set(id, restartCount)
+    restarts.set(Object.fromEntries(counts))
+  }
 
   return {
     note({ id, action, at, exitCode, signal }: ContainerEvent): void {
       if (action === 'kill' && ENDING.includes(signal ?? '')) asked.add(id)
       if (action === 'start') asked.delete(id)
       if (action === 'oom') outOfMemory.set(id, at)
-      if (action === 'destroy') for (const each of [outOfMemory, counts, deaths, told]) each.delete(id)
+      if (action === 'destroy') for (const each of [asked, outOfMemory, counts, deaths, told]) each.delete(id)
       if (action !== 'die') return
       const oom = at - (outOfMemory.get(id) ?? Number.NEGATIVE_INFINITY) < OOM_MS
       if (asked.has(id) && !oom) return
@@ -63,8 +82,14 @@ export function createDeaths(keptMs: number) {
     },
     /** Reads the restart count: what it has beyond the events are deaths that no event told of. */
     read({ id, restartCount, restartPolicy, oomKilled }: Container, now: number): void {
-      const missed = restartCount - (counts.get(id) ?? restartCount) - (told.get(id) ?? 0)
-      counts.set(id, restartCount)
+      const before = counts.get(id) ?? restartCount
+      count(id, restartCount)
+      // Somebody started it by hand, or the engine was started: its count began anew.
+      if (restartCount < before) {
+        told.delete(id)
+        return
+      }
+      const missed = Math.min(restartCount - before - (told.get(id) ?? 0), MOST)
       // The engine counts a restart only when it begins: an event may be ahead of its count.
       if (missed < 0 && restartPolicy !== 'no') told.set(id, -missed)
       else told.delete(id)
@@ -74,7 +99,15 @@ export function createDeaths(keptMs: number) {
     since(id: string, from: number): Death[] {
       return (deaths.get(id) ?? []).filter(({ at }) => at >= from)
     },
-    forget(now: number): void {
+    /** How many deaths were noted so far. */
+    noted: () => noted,
+    /** The deaths of a container after so many were noted: an event may come later than the look that it belongs to. */
+    after(id: string, number: number): Death[] {
+      return (deaths.get(id) ?? []).filter((death) => death.number > number)
+    },
+    /** @param present the ids of all containers that there are. */
+    forget(now: number, present: ReadonlySet<string>): void {
+      for (const id of counts.keys()) if (!present.has(id)) counts.delete(id)
       for (const [id, all] of deaths) {
         const kept = all.filter(({ at }) => now - at < keptMs)
         if (kept.length > 0) deaths.set(id, kept)

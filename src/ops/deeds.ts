@@ -47,10 +47,12 @@ export function createDeeds(options: { store: Store; audit: Audit; meta: Meta; n
       audit.end(id, 'done', '', now())
       return result
     } catch (error) {
-      audit.end(id, stopping.signal.aborted ? 'interrupted' : 'failed', messageOf(error), now())
-      throw error
-    } finally {
-      running.delete(id)
+      const cut = stopping.signal.aborted
+      audit.end(id, cut ? 'interrupted' : 'failed', messageOf(error), now())
+      if (!cut) throw error
+      throw new OpsError(`I was stopped in the middle of this: ${deed.name}. /audit shows it.`, {
+        cause: error,
+      })
     }
   }
 
@@ -75,7 +77,8 @@ export function createDeeds(options: { store: Store; audit: Audit; meta: Meta; n
       }
       const done = finish(id, deed)
       running.set(id, done)
-      done.catch(() => {})
+      const ended = () => running.delete(id)
+      done.then(ended, ended)
       return { id, done }
     },
     /** How many deeds run just now. */

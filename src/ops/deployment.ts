@@ -18,6 +18,8 @@ export interface Expected {
   /** What people call it: the container's name. */
   name: string
   compose?: ComposeLabels
+  /** It is expected because WATCH_CONTAINERS names it. */
+  named?: true
 }
 
 /** The names that upstream's compose file and Compose itself give the gateway. */
@@ -50,6 +52,17 @@ export function findGateway(
   return here[0] ?? containers.find(({ name }) => GATEWAY_NAMES.includes(name))
 }
 
+/** The gateway among what was expected before, for when its container is gone. */
+export const rememberedGateway = (
+  known: readonly Expected[],
+  { gatewayContainer }: DeploymentOptions,
+): Expected | undefined =>
+  known.find(({ name, compose }) =>
+    gatewayContainer
+      ? name === gatewayContainer
+      : compose?.service === 'openclaw-gateway' || GATEWAY_NAMES.includes(name),
+  )
+
 /** The project where it lies now: OPENCLAW_DIR wins over the labels, which keep the place where it was made. */
 export function projectOf(
   labels: ComposeLabels,
@@ -76,8 +89,12 @@ export function expectedOf(
   const found = containers
     .filter(({ compose, name }) => (project && compose?.project === project) || name === gateway?.name)
     .map(({ name, compose }): Expected => ({ name, ...(compose && { compose }) }))
-  const named = options.watched.map((name): Expected => ({ name }))
-  const all = [...found, ...named, ...known.filter(({ compose }) => compose?.project === project)]
+  const named = options.watched.map((name): Expected => ({ name, named: true }))
+  const all = [
+    ...found,
+    ...named,
+    ...known.filter((each) => !each.named && each.compose?.project === project),
+  ]
   return [...new Map(all.toReversed().map((each) => [keyOf(each), each])).values()].toReversed()
 }
 

@@ -1,17 +1,7 @@
-// A compose project's `.env`: what is wrong with it by line, and what would change for a container, by name, never by value.
+// A compose project's `.env`: what is wrong with it, by line and name, never by value.
 
 import { readFile } from 'node:fs/promises'
-import { parseEnv } from 'node:util'
-import { messageOf, OpsError } from '../errors.ts'
-import { sha256 } from './docker/index.ts'
-
-export interface EnvironmentFile {
-  path: string
-  /** Name → SHA-256 of the value. */
-  hashes: Record<string, string>
-  /** One sentence each, with its line number. */
-  findings: string[]
-}
+import { OpsError } from '../errors.ts'
 
 /** What is wrong with one line, if something is. */
 function complaint(line: string): string | undefined {
@@ -48,22 +38,13 @@ export function lintEnvironment(text: string): string[] {
 }
 
 /**
- * Reads a `.env`. One that is not there is empty, and a finding says so.
+ * What is wrong with a `.env`. One that is not there is a finding too.
  * @throws OpsError when it cannot be read.
  */
-export async function readEnvironmentFile(path: string): Promise<EnvironmentFile> {
+export async function lintEnvironmentFile(path: string): Promise<string[]> {
   const text = await readFile(path, 'utf8').catch((error) => {
     if (error.code === 'ENOENT') return undefined
-    throw new OpsError(`${path} cannot be read: ${messageOf(error)}`, { cause: error })
+    throw new OpsError(`${path} cannot be read (${error.code})`, { cause: error })
   })
-  if (text === undefined) return { path, hashes: {}, findings: ['is missing: every variable is empty'] }
-  const values = Object.entries(parseEnv(text)).map(([name, value]) => [name, sha256(value ?? '')])
-  return { path, hashes: Object.fromEntries(values), findings: lintEnvironment(text) }
-}
-
-/** The names that a container has with another value than the file: what a recreate would change for it. */
-export function driftOf(file: EnvironmentFile, environment: Record<string, string>): string[] {
-  return Object.keys(file.hashes).filter(
-    (name) => name in environment && environment[name] !== file.hashes[name],
-  )
+  return text === undefined ? ['is missing: every variable is empty'] : lintEnvironment(text)
 }

@@ -1,7 +1,7 @@
 // Ops: everything that can be seen or done on this machine, wired here; who needs a part of it asks for that part.
 
 import type { Config } from '../config.ts'
-import { errorFields, type Log, type Redact } from '../log.ts'
+import { errorFields, type Log, type Redact, redactAll } from '../log.ts'
 import { createAlerts, type StoredMemory } from './alerts/index.ts'
 import { hostChecks } from './checks/host.ts'
 import type { Check } from './checks/index.ts'
@@ -88,7 +88,10 @@ export function createOps({ config, log, redact, now, checks }: OpsOptions) {
       ...(checks ?? [...hostChecks({ host, mounts, systemd, limits: config.limits }), ...containers.checks]),
       ...opsbotChecks({ store, jobs, chats, now }),
     ],
-    alerts,
+    alerts: {
+      observe: (check, seen, at) => alerts.observe(check, redactAll(seen, redact), at),
+      explain: (key, evidence, at) => alerts.explain(key, redactAll(evidence, redact), at),
+    },
     cycleMs: config.watchMs,
     now,
     log,

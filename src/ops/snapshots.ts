@@ -1,6 +1,6 @@
 // Snapshots: what a service was made of before it was made anew, kept as files beside the state, to go back to.
 
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { OpsError } from '../errors.ts'
@@ -109,6 +109,8 @@ export function createSnapshots(directory: string): Snapshots {
         const copy = `${index}-${basename(from)}`
         try {
           await copyFile(from, join(place, copy))
+          // A copy has the mode of what it was made from.
+          await chmod(join(place, copy), 0o600)
           files.push({ from, copy })
         } catch (error) {
           // A project without `.env` is none of our business; a compose file that is gone is.

@@ -113,13 +113,12 @@ export function containerCommands(ops: ContainerOps): Command[] {
 
   /** A plan for what is done to one container with one call. */
   const simplePlan =
-    (what: string, argv: (name: string) => string[]) =>
+    (what: string, argv: (name: string, brief: ContainerBrief) => string[]) =>
     async ({ args }: Call<{ container: string }>): Promise<Plan> => {
-      const { id, name, status } = await find(args.container)
-      return {
-        basis: id,
-        page: { title: `${what} ${name}?`, lines: [status], details: [{ code: argv(name).join(' ') }] },
-      }
+      const brief = await find(args.container)
+      const { id, name, status } = brief
+      const details = [{ code: argv(name, brief).join(' ') }]
+      return { basis: id, page: { title: `${what} ${name}?`, lines: [status], details } }
     }
 
   /** Starts a deed on one container; it may take minutes, so the answer does not wait longer than a moment. */
@@ -130,12 +129,15 @@ export function containerCommands(ops: ContainerOps): Command[] {
     deed: (brief: ContainerBrief) => Promise<void>,
   ): Promise<Page> {
     const brief = await find(args.container)
+    const gateway = await ops.findGateway().catch(() => undefined)
+    const ours = brief.compose && brief.compose.project === gateway?.compose?.project
     const { done: ended } = deeds.perform(
       {
         name: verb,
         detail: brief.name,
         danger: 'disruptive',
-        resource: `container/${brief.name}`,
+        // Not while a runbook is at work on the same project.
+        resource: ours ? 'gateway' : `container/${brief.name}`,
         run: () => deed(brief),
       },
       person,
@@ -215,10 +217,14 @@ export function containerCommands(ops: ContainerOps): Command[] {
       about: 'Starts a container that does not run.',
       danger: 'disruptive',
       args: z.object({ container }),
-      plan: simplePlan('Start', (name) => ['docker', 'start', name]),
+      plan: simplePlan('Start', (name, { state }) => [
+        'docker',
+        state === 'paused' ? 'unpause' : 'start',
+        name,
+      ]),
       run: (call) =>
         act(call, 'up', 'was started.', async (brief) => {
-          await docker.start(brief.id)
+          await (brief.state === 'paused' ? docker.unpause(brief.id) : docker.start(brief.id))
           stopped.clear(keyOf(brief))
         }),
     }),

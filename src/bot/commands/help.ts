@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { OpsError } from '../../errors.ts'
-import { type Command, command, nearest } from '../command.ts'
+import { type Command, command, echo, nearest } from '../command.ts'
 import { helpOf, helpPage } from '../derive.ts'
 
 /** @param all gives the whole list, these included. */
@@ -38,7 +38,7 @@ export function helpCommands(all: () => readonly Command[]): Command[] {
           all().map((each) => each.name),
         )
         throw new OpsError(
-          `There is no command /${name.slice(0, 32)}.\n${meant ? `Did you mean /${meant}?` : '/help lists them all.'}`,
+          `There is no command ${echo(name)}.\n${meant ? `Did you mean /${meant}?` : '/help lists them all.'}`,
         )
       },
     }),

@@ -1,7 +1,7 @@
 // Checks of Docker: the engine, the containers that should run, and how often they die.
 
 import { uptime } from 'node:os'
-import { causeOf, createDeaths } from '../deaths.ts'
+import { causeOf, createDeaths, type Restarts } from '../deaths.ts'
 import { containerOf, type DeploymentOptions, type Expected, expectedOf, keyOf } from '../deployment.ts'
 import { type Container, type ContainerBrief, type Docker, EngineError } from '../docker/index.ts'
 import { ago, bytes, duration, plural } from '../words.ts'
@@ -18,6 +18,9 @@ export interface DockerCheckOptions {
   expected: { get(): Expected[]; set(expected: Expected[]): void }
   /** Containers that somebody of ours has stopped, by key, with who and when. */
   stopped: () => Record<string, { by: string; at: number }>
+  /** One of them was started again, by whomever. */
+  started: (key: string) => void
+  restarts: Restarts
   now: () => number
 }
 
@@ -56,8 +59,8 @@ function troubleOf(
 
 export function createDockerChecks(options: DockerCheckOptions) {
   const { docker, deployment, expected, stopped, now } = options
-  const deaths = createDeaths(LOOP.withinMs)
-  let lookedAt = now()
+  const deaths = createDeaths(LOOP.withinMs, options.restarts)
+  let accounted = 0
   let engine: EngineError | undefined
 
   const subject = (each: Expected) => ({
@@ -66,25 +69,34 @@ export function createDockerChecks(options: DockerCheckOptions) {
     title: `Container ${each.name} does not run well`,
     because: ENGINE.key,
   })
-  const actionsFor = ({ name, compose }: Expected, running: boolean) => [
-    { label: 'Logs', run: `logs ${name}` },
-    running ? { label: 'Restart', run: `restart ${name}` } : { label: 'Up', run: `up ${name}` },
-    ...(compose ? [{ label: 'Recreate', run: `recreate ${compose.service}` }] : []),
+  const recreate = ({ compose }: Expected) =>
+    compose ? [{ label: 'Recreate', run: `recreate ${compose.service}` }] : []
+  const actionsFor = (each: Expected) => [
+    { label: 'Logs', run: `logs ${each.name}` },
+    { label: 'Restart', run: `restart ${each.name}` },
+    ...recreate(each),
   ]
+
+  /** Who stopped it on purpose, if it has not been started since. */
+  function stopperOf(each: Expected, { state, startedAt = 0 }: Container) {
+    const asked = stopped()[keyOf(each)]
+    if (state !== 'running') return asked
+    if (asked && startedAt > asked.at) options.started(keyOf(each))
+    return undefined
+  }
 
   function observe(each: Expected, container: Container, from: number): Observation {
     const self = subject(each)
-    const running = container.state === 'running'
-    const actions = actionsFor(each, running)
-    const asked = stopped()[keyOf(each)]
-    if (asked && !running)
-      return { ...self, verdict: 'absent', why: `Stopped by ${asked.by} ${ago(now() - asked.at)}.` }
-    const recent = deaths.since(container.id, from)
-    const last = recent.at(-1)
+    const actions = actionsFor(each)
+    const asked = stopperOf(each, container)
+    if (asked) return { ...self, verdict: 'absent', why: `Stopped by ${asked.by} ${ago(now() - asked.at)}.` }
+    const last = deaths.after(container.id, from).at(-1)
     const trouble = troubleOf(container, now(), now() - uptime() * 1_000)
     if (last) {
       const after = trouble ? '' : ' It runs again.'
-      return { ...self, verdict: 'bad', proof: true, why: `It ${causeOf(last)}.${after}`, actions }
+      // Without its exit code it may have been a restart of its own.
+      const verdict = trouble || last.oom || last.exitCode !== undefined ? 'bad' : 'warn'
+      return { ...self, verdict, proof: true, why: `It ${causeOf(last)}.${after}`, actions }
     }
     if (trouble) return { ...self, ...trouble, actions }
     const up = container.startedAt === undefined ? '' : `, up ${duration(now() - container.startedAt)}`
@@ -103,7 +115,7 @@ export function createDockerChecks(options: DockerCheckOptions) {
       verdict: 'bad',
       proof: true,
       why,
-      actions: actionsFor(each, false),
+      actions: actionsFor(each),
       because: ENGINE.key,
     }
   }
@@ -117,7 +129,7 @@ export function createDockerChecks(options: DockerCheckOptions) {
     const container = brief && (await docker.inspect(brief.id))
     if (!container) {
       const asked = stopped()[keyOf(each)]
-      const gone = { ...subject(each), actions: actionsFor(each, false).slice(1) }
+      const gone = { ...subject(each), actions: recreate(each) }
       return [
         asked
           ? { ...gone, verdict: 'absent', why: `Taken down by ${asked.by}.` }
@@ -130,15 +142,17 @@ export function createDockerChecks(options: DockerCheckOptions) {
 
   /** Without the engine nothing is known of the containers. */
   async function containers(): Promise<Observation[]> {
-    const from = lookedAt
+    const from = accounted
+    const noted = deaths.noted()
     const before = expected.get()
     try {
       const all = await docker.list()
-      lookedAt = now()
       const wanted = expectedOf(all, before, deployment)
       if (JSON.stringify(wanted) !== JSON.stringify(before)) expected.set(wanted)
-      deaths.forget(now())
-      return (await Promise.all(wanted.map((each) => lookAt(each, all, from)))).flat()
+      deaths.forget(now(), new Set(all.map(({ id }) => id)))
+      const seen = await Promise.all(wanted.map((each) => lookAt(each, all, from)))
+      accounted = noted
+      return seen.flat()
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       return before.map((each) => ({ ...subject(each), verdict: 'unknown', why: error.message }))

@@ -1,11 +1,12 @@
 // Checks inside the gateway's container: its tmpfs mounts, the Docker of its own, the runtime that it needs.
 
-import { type Container, type ContainerBrief, type Docker, EngineError } from '../docker/index.ts'
+import { OpsError } from '../../errors.ts'
+import type { Container, ContainerBrief, Docker } from '../docker/index.ts'
 import { bytes, percent } from '../words.ts'
 import { type Check, type Observation, percentGauge, verdictOf } from './index.ts'
 
 export interface InsideOptions {
-  docker: Pick<Docker, 'inspect' | 'exec' | 'engine'>
+  docker: Pick<Docker, 'inspect' | 'exec' | 'runtimes'>
   findGateway: () => Promise<ContainerBrief | undefined>
 }
 
@@ -44,7 +45,8 @@ export function insideChecks({ docker, findGateway }: InsideOptions): Check[] {
           last = await look(gateway)
           return last
         } catch (error) {
-          if (error instanceof EngineError) return unseen(error.message)
+          // Also when it is not clear which one is the gateway: the check of the containers says so.
+          if (error instanceof OpsError) return unseen(error.message)
           throw error
         }
       },
@@ -85,7 +87,7 @@ export function insideChecks({ docker, findGateway }: InsideOptions): Check[] {
   }
 
   async function runtime({ runtime: wanted }: Container): Promise<Observation[]> {
-    const { runtimes } = await docker.engine()
+    const runtimes = await docker.runtimes()
     const self = { key: 'runtime', area: 'docker', title: `The runtime ${wanted} is missing` }
     return runtimes.includes(wanted)
       ? [{ ...self, verdict: 'ok', why: 'Docker knows it.' }]

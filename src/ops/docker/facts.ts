@@ -6,7 +6,6 @@ import type Dockerode from 'dockerode'
 export interface Engine {
   version: string
   apiVersion: string
-  runtimes: string[]
 }
 
 /** Labels that Compose puts on what it makes (measured with 2.26 and 2.40). */

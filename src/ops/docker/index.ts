@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type Dockerode from 'dockerode'
-import { EngineError, engineError } from './errors.ts'
+import { EngineError, engineError, NOT_THERE } from './errors.ts'
 import {
   briefOf,
   type Container,
@@ -33,6 +33,8 @@ export { sha256 } from './facts.ts'
 export interface Docker {
   /** @throws EngineError when the engine is not there, down or does not answer. */
   engine(): Promise<Engine>
+  /** The names of the runtimes that it knows. @throws EngineError */
+  runtimes(): Promise<string[]>
   /** Every container, stopped ones too. @throws EngineError */
   list(): Promise<ContainerBrief[]>
   /** @returns undefined when it is gone. @throws EngineError */
@@ -50,6 +52,7 @@ export interface Docker {
     options: { timeoutMs: number; user?: string },
   ): Promise<ExecResult>
   start(id: string): Promise<void>
+  unpause(id: string): Promise<void>
   /** @param graceSeconds how long it may take to end by itself. */
   stop(id: string, graceSeconds: number): Promise<void>
   restart(id: string, graceSeconds: number): Promise<void>
@@ -64,6 +67,12 @@ export interface Docker {
    * @returns the way to stop.
    */
   follow(onEvent: (event?: ContainerEvent) => void): () => void
+}
+
+/** What its types do not say: these calls can be aborted too. What hangs must not be left behind. */
+type Client = Dockerode & {
+  version(options: { abortSignal: AbortSignal }): Promise<Dockerode.DockerVersion>
+  info(options: { abortSignal: AbortSignal }): Promise<{ Runtimes?: object }>
 }
 
 /** No call takes longer, but those that wait for a container. */
@@ -94,19 +103,18 @@ function addressOf(dockerHost: string | undefined): { socketPath: string } | { h
 /** @param dockerHost as DOCKER_HOST: a unix socket or plain TCP; default the usual socket. */
 export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
   const address = addressOf(dockerHost)
-  let client: Promise<Dockerode> | undefined
+  let client: Promise<Client> | undefined
 
   /** dockerode costs 19 MB: it is loaded when there is an engine to speak with. */
-  function connect(): Promise<Dockerode> {
-    if ('socketPath' in address && !existsSync(address.socketPath))
-      throw new EngineError('There is no Docker socket.', 'absent')
-    client ??= import('dockerode').then(({ default: Client }) => new Client({ ...address, protocol: 'http' }))
+  function connect(): Promise<Client> {
+    if ('socketPath' in address && !existsSync(address.socketPath)) throw new EngineError(NOT_THERE, 'absent')
+    client ??= import('dockerode').then(({ default: Engine }) => new Engine({ ...address, protocol: 'http' }))
     return client
   }
 
   /** One call with its deadline, its failure put into words. */
   async function ask<T>(
-    call: (engine: Dockerode, signal: AbortSignal) => Promise<T>,
+    call: (engine: Client, signal: AbortSignal) => Promise<T>,
     timeoutMs = CALL_MS,
   ): Promise<T> {
     const signal = AbortSignal.timeout(timeoutMs)
@@ -140,24 +148,28 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
   }
 
   /** The engine may accept the connection and say nothing while it boots: the answer has a deadline, the stream none. */
-  const openEvents = (signal: AbortSignal) =>
-    ask(async (engine) => {
-      const filters = { type: ['container' as const], event: EVENTS }
-      return (await engine.getEvents({ filters, abortSignal: signal })) as Readable
-    }, 15_000)
+  async function openEvents(signal: AbortSignal): Promise<Readable> {
+    const late = new AbortController()
+    const abortSignal = AbortSignal.any([signal, late.signal])
+    const filters = { type: ['container' as const], event: EVENTS }
+    try {
+      return (await ask((engine) => engine.getEvents({ filters, abortSignal }), 15_000)) as Readable
+    } catch (error) {
+      late.abort()
+      throw error
+    }
+  }
 
   const isGone = (error: unknown) => (error as { statusCode?: number }).statusCode === 404
 
   return {
     engine: () =>
-      ask(async (engine) => {
-        const [version, info] = await Promise.all([engine.version(), engine.info()])
-        return {
-          version: version.Version,
-          apiVersion: version.ApiVersion,
-          runtimes: Object.keys(info.Runtimes ?? {}),
-        }
+      ask(async (engine, abortSignal) => {
+        const { Version, ApiVersion } = await engine.version({ abortSignal })
+        return { version: Version, apiVersion: ApiVersion }
       }),
+    runtimes: () =>
+      ask(async (engine, abortSignal) => Object.keys((await engine.info({ abortSignal })).Runtimes ?? {})),
     list: () =>
       ask(async (engine, abortSignal) =>
         (await engine.listContainers({ all: true, abortSignal })).map(briefOf),
@@ -175,7 +187,7 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
       ask(async (engine, abortSignal) => {
         const running = await engine.listContainers({ abortSignal })
         const figures = running.map(async (info) => {
-          const options = { stream: false as const, 'one-shot': true }
+          const options = { stream: false as const, 'one-shot': true, abortSignal }
           const { memory_stats } = await engine.getContainer(info.Id).stats(options)
           return { name: briefOf(info).name, memoryBytes: memoryOf(memory_stats) }
         })
@@ -184,7 +196,11 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
         )
         return seen.sort((a, b) => b.memoryBytes - a.memoryBytes).slice(0, count)
       }),
-    use: (id) => ask(async (engine) => useOf(await engine.getContainer(id).stats({ stream: false }))),
+    use: (id) =>
+      ask(async (engine, abortSignal) => {
+        const options = { stream: false as const, abortSignal }
+        return useOf(await engine.getContainer(id).stats(options))
+      }),
     logs: (id, { lines, sinceMs }) =>
       ask(async (engine, abortSignal) => {
         const container = engine.getContainer(id)
@@ -196,6 +212,8 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
     exec: execute,
     start: (id) =>
       ask(async (engine, abortSignal) => void (await engine.getContainer(id).start({ abortSignal })), 60_000),
+    unpause: (id) =>
+      ask(async (engine, abortSignal) => void (await engine.getContainer(id).unpause({ abortSignal }))),
     stop: (id, graceSeconds) =>
       ask(
         async (engine, abortSignal) =>

@@ -3,12 +3,19 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, OpsError } from '../../errors.ts'
-import { findGateway, projectOf } from '../deployment.ts'
-import type { ComposeLabels, Container } from '../docker/index.ts'
-import { driftOf, type EnvironmentFile, readEnvironmentFile } from '../envfile.ts'
+import type { ServicePlan } from '../compose.ts'
+import { containerOf, type Expected, findGateway, projectOf, rememberedGateway } from '../deployment.ts'
+import { type ComposeLabels, type Container, sha256 } from '../docker/index.ts'
+import { lintEnvironmentFile } from '../envfile.ts'
 import { bytes } from '../words.ts'
 import type { Finding, Runbook, RunbookPlan } from './index.ts'
-import { GRACE_SECONDS, type ServiceContext, type ServiceParts, type ServiceSteps } from './service.ts'
+import {
+  driftOf,
+  GRACE_SECONDS,
+  type ServiceContext,
+  type ServiceParts,
+  type ServiceSteps,
+} from './service.ts'
 
 /** docker/compose#12069, mended in 2.29.3: with depends_on, `--no-deps` leaves another hash behind. */
 const RECREATES_TWICE = /^v?2\.(\d|1\d|2[0-8]|29\.[0-2])(\D|$)/
@@ -21,27 +28,29 @@ export function createRecreate(
   parts: ServiceParts,
   steps: ServiceSteps,
 ): Runbook<{ service?: string }, ServiceContext> {
-  const { docker, compose, snapshots, deployment, room, now } = parts
+  const { docker, compose, snapshots, deployment, known, room, now } = parts
 
   /** The service that is meant: of the gateway's project, the gateway itself when none is named. */
-  async function target(service: string | undefined): Promise<Container> {
+  async function target(service: string | undefined): Promise<Expected & { container?: Container }> {
     const all = await docker.list()
-    const gateway = findGateway(all, deployment)
+    const gateway = findGateway(all, deployment) ?? rememberedGateway(known(), deployment)
     if (!gateway)
       throw new OpsError('No gateway container is found. Set OPENCLAW_GATEWAY_CONTAINER to its name.')
-    const project = all.filter((each) => each.compose && each.compose.project === gateway.compose?.project)
-    const brief = service
+    const project = [...all, ...known()].filter(
+      ({ compose }) => compose && compose.project === gateway.compose?.project,
+    )
+    const meant = service
       ? project.find(({ name, compose }) => [name, compose?.service].includes(service))
       : gateway
-    if (!brief) {
-      const names = project.map(({ compose }) => compose?.service).join(', ')
+    if (!meant) {
+      const names = [...new Set(project.map(({ compose }) => compose?.service))].join(', ')
       throw new OpsError(
         `"${service?.slice(0, 64)}" is not a service of this project. It has: ${names || 'none'}.`,
       )
     }
-    const container = await docker.inspect(brief.id)
-    if (!container) throw new OpsError(`${brief.name} has just gone.`)
-    return container
+    const brief = containerOf(all, meant)
+    const container = brief && (await docker.inspect(brief.id))
+    return container ? { ...meant, name: container.name, container } : meant
   }
 
   async function roomFindings(): Promise<Finding[]> {
@@ -56,25 +65,30 @@ export function createRecreate(
     ]
   }
 
-  function environmentFindings(file: EnvironmentFile, container: Container): Finding[] {
-    const drift = driftOf(file, container.environment)
-    return [
-      ...file.findings.map((text) => ({ level: 'warn' as const, text: `.env ${text}` })),
-      drift.length > 0
-        ? { level: 'ok', text: `will change: ${drift.join(', ')}` }
-        : { level: 'ok', text: 'the container has the values of .env already' },
-    ]
+  async function environmentFindings(path: string): Promise<Finding[]> {
+    return (await lintEnvironmentFile(path)).map((text) => ({ level: 'warn', text: `.env ${text}` }))
   }
 
-  /** What the compose files say, and whether it is here. */
-  async function composeFindings(project: ComposeLabels): Promise<Finding[]> {
-    const gone = [...project.configFiles, project.workingDir].filter((path) => !existsSync(path))
-    if (gone.length > 0)
-      return [{ level: 'block', text: `${gone[0]} is gone. Set OPENCLAW_DIR to where the project lies now.` }]
-    const version = await compose.version()
-    const { image, built } = await compose.imageOf(project)
-    const here = await docker.hasImage(image)
+  /** What the compose files and `.env` come to. @throws OpsError with Compose's own words when they are not sound. */
+  async function read(project: ComposeLabels): Promise<ServicePlan> {
+    const gone = [...project.configFiles, project.workingDir].find((path) => !existsSync(path))
+    if (gone) throw new OpsError(`${gone} is gone. Set OPENCLAW_DIR to where the project lies now.`)
+    return await compose.service(project)
+  }
+
+  async function composeFindings(
+    project: ComposeLabels,
+    { image, built, environment }: ServicePlan,
+    container: Container | undefined,
+  ): Promise<Finding[]> {
+    const [version, here] = await Promise.all([compose.version(), docker.hasImage(image)])
+    const drift = container && driftOf(environment, container)
     return [
+      drift === undefined
+        ? { level: 'warn', text: 'its container is gone: it is made anew from the compose files alone' }
+        : drift.length > 0
+          ? { level: 'ok', text: `will change: ${drift.join(', ')}` }
+          : { level: 'ok', text: 'the container has the values of .env already' },
       { level: 'ok', text: `Compose ${version}, image ${image}` },
       ...(here
         ? []
@@ -99,34 +113,34 @@ export function createRecreate(
   const orBlock = (findings: Promise<Finding[]>): Promise<Finding[]> =>
     findings.catch((error) => [{ level: 'block', text: messageOf(error) }])
 
-  async function plan({ service }: { service?: string }): Promise<RunbookPlan<ServiceContext>> {
-    const container = await target(service)
-    if (!container.compose)
-      throw new OpsError(
-        `${container.name} was not made by Compose, so there is nothing to make it anew from.`,
-      )
-    const project = projectOf(container.compose, deployment)
-    const envPath = envPathOf(project)
+  async function plan(input: { service?: string }): Promise<RunbookPlan<ServiceContext>> {
+    const { name, compose: labels, container } = await target(input.service)
+    if (!labels)
+      throw new OpsError(`${name} was not made by Compose, so there is nothing to make it anew from.`)
+    const project = projectOf(labels, deployment)
+    const service = read(project)
     const findings = await Promise.all([
-      orBlock(composeFindings(project)),
-      orBlock(readEnvironmentFile(envPath).then((file) => environmentFindings(file, container))),
+      orBlock(service.then((made) => composeFindings(project, made, container))),
+      orBlock(environmentFindings(envPathOf(project))),
       orBlock(roomFindings()),
     ])
+    const made = await service.catch(() => undefined)
     const argv = compose.recreateArgv(project)
-    const grace = Math.max(GRACE_SECONDS, container.stopSeconds ?? 0)
+    const grace = Math.max(GRACE_SECONDS, container?.stopSeconds ?? 0)
     return {
       target: project.service,
       findings: findings.flat(),
-      commands: [['docker', 'stop', '-t', `${grace}`, container.name], argv],
-      basis: JSON.stringify([container.id, argv]),
+      commands: [...(container ? [['docker', 'stop', '-t', `${grace}`, name]] : []), argv],
+      basis: sha256(JSON.stringify([container?.id, argv, made])),
       context: {
-        ...{ project, name: container.name, oldId: container.id, argv, envPath, graceSeconds: grace },
-        startPeriodMs: container.startPeriodMs ?? 0,
+        ...{ project, name, oldId: container?.id ?? '', argv, graceSeconds: grace },
+        startPeriodMs: container?.startPeriodMs ?? 0,
       },
     }
   }
 
   async function snapshot(context: ServiceContext): Promise<string> {
+    if (!context.oldId) return 'there is no container to go back to'
     const container = await docker.inspect(context.oldId)
     if (!container) throw new OpsError('The container is gone, so there is nothing to take a snapshot of.')
     const { id } = await snapshots.take(context.project, container, now())

@@ -63,7 +63,6 @@ export function createRollback(
       context: {
         ...{ project, name: container.name, oldId: now?.id ?? '', argv, graceSeconds },
         ...{ snapshotId: id, credentials: input.credentials, startPeriodMs: now?.startPeriodMs ?? 0 },
-        envPath: project.environmentFiles[0] ?? `${project.workingDir}/.env`,
       },
     }
   }

@@ -4,9 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { OpsError } from '../../errors.ts'
 import type { Compose } from '../compose.ts'
 import { causeOf } from '../deaths.ts'
-import { containerOf, type DeploymentOptions, keyOf } from '../deployment.ts'
-import type { ComposeLabels, Docker } from '../docker/index.ts'
-import { driftOf, readEnvironmentFile } from '../envfile.ts'
+import { containerOf, type DeploymentOptions, type Expected, keyOf } from '../deployment.ts'
+import type { ComposeLabels, Container, Docker } from '../docker/index.ts'
 import type { Snapshots } from '../snapshots.ts'
 import { duration } from '../words.ts'
 import type { Runbook, Step, StepTools } from './index.ts'
@@ -17,7 +16,6 @@ export interface ServiceContext {
   /** The container before; empty when there was none. */
   oldId: string
   argv: string[]
-  envPath: string
   graceSeconds: number
   startPeriodMs: number
   /** The snapshot to go back to, once there is one. */
@@ -29,6 +27,8 @@ export interface ServiceParts {
   compose: Compose
   snapshots: Snapshots
   deployment: DeploymentOptions
+  /** What was expected to run at the last look: what is gone is made anew from that. */
+  known: () => readonly Expected[]
   /** Says that a container is down on purpose while this runs, so that nobody is woken for it. */
   expectDown: (key: string, down: boolean) => void
   room: () => Promise<{ diskBytes: number; memoryBytes: number }>
@@ -43,6 +43,10 @@ export const GRACE_SECONDS = 330
 const UP_MS = 10 * 60_000
 const SLACK_MS = 30_000
 const LOOK_MS = 250
+/** Without a health check it is well when it has run for so long; one that cannot start is ended by then. */
+const STEADY_MS = 3_000
+/** One that died so often while it started will go on so. */
+const DEATHS = 3
 /** What the gateway's log says while it boots, and what to call it. The last line that fits counts. */
 const PHASES: readonly [RegExp, (match: RegExpExecArray) => string][] = [
   [/building sandbox image\D*(\d+)\D+(\d+)/i, (m) => `building sandbox image ${m[1]}/${m[2]}`],
@@ -60,6 +64,10 @@ export function phaseOf(log: string): string | undefined {
     }
   return undefined
 }
+
+/** The names that a container has another value for than it would be made with now. */
+export const driftOf = (environment: Record<string, string>, container: Container): string[] =>
+  Object.keys(environment).filter((name) => container.environment[name] !== environment[name])
 
 /** The steps in their order, and what is told of a run that did not end well. */
 export interface ServiceSteps extends Pick<Runbook<never, ServiceContext>, 'found' | 'mend'> {
@@ -89,17 +97,25 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
     return `ended in ${duration(now() - began)}`
   }
 
+  const hasFailed = ({ state, restartCount, error }: Container) =>
+    state === 'exited' ||
+    state === 'dead' ||
+    (state === 'created' && error !== undefined) ||
+    (state === 'restarting' && restartCount >= DEATHS)
+
   /** Waits until it runs and is healthy, within its own start period, and shows what its log says meanwhile. */
   async function boot(context: ServiceContext, { progress, signal }: StepTools): Promise<string> {
     const began = now()
     const limit = Math.max(context.startPeriodMs, SLACK_MS) + SLACK_MS
+    let steady = { startedAt: 0, since: began }
     while (now() - began < limit) {
       if (signal.aborted) throw new OpsError('opsbot was stopped while it was starting.')
       const container = await current(context)
-      const { state, health } = container ?? {}
-      if (container && state === 'running' && (!health || health.status === 'healthy'))
-        return `healthy in ${duration(now() - began)}`
-      if (container && (state === 'exited' || state === 'dead'))
+      const { state, health, startedAt = 0 } = container ?? {}
+      if (state !== 'running' || startedAt !== steady.startedAt) steady = { startedAt, since: now() }
+      if (state === 'running' && (health ? health.status === 'healthy' : now() - steady.since >= STEADY_MS))
+        return `${health ? 'healthy' : 'runs'}, ${duration(now() - began)}`
+      if (container && hasFailed(container))
         throw new OpsError(
           `It ${causeOf({ exitCode: container.exitCode, oom: container.oomKilled })} while starting.`,
         )
@@ -115,7 +131,7 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
   async function prove(context: ServiceContext): Promise<string> {
     const container = await current(context)
     if (!container || container.id === context.oldId) throw new OpsError('It is still the old container.')
-    const drift = driftOf(await readEnvironmentFile(context.envPath), container.environment)
+    const drift = driftOf((await compose.service(context.project)).environment, container)
     if (drift.length > 0) throw new OpsError(`It still has other values than .env for: ${drift.join(', ')}.`)
     expectDown(keyOf({ name: context.name, compose: context.project }), false)
     return `container ${container.id.slice(0, 12)} with the values of .env`
