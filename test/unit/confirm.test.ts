@@ -1,0 +1,143 @@
+// What waits for a second tap, for typed words or for the claim of an owner: once, by the right person, in time, here.
+
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { createAsking } from '../../src/bot/ask.ts'
+import { createClaim } from '../../src/bot/claim.ts'
+import { command, type Person, type Place } from '../../src/bot/command.ts'
+import { CONFIRM_MS, createConfirmations } from '../../src/bot/confirm.ts'
+import { T0 } from './help.ts'
+
+const ann: Person = { id: 11, name: 'Ann', role: 'owner' }
+const bob: Person = { id: 22, name: 'Bob', role: 'owner' }
+const here: Place = { chatId: -100, kind: 'group' }
+const there: Place = { chatId: 11, kind: 'private' }
+
+describe('a confirmation', () => {
+  const definition = command({
+    name: 'recreate',
+    role: 'operator',
+    about: '',
+    args: z.object({}),
+    run: () => ({ title: '' }),
+  })
+  const plan = {
+    command: definition,
+    args: {},
+    line: '/recreate',
+    basis: 'b1',
+    personId: ann.id,
+    chatId: here.chatId,
+  }
+
+  it('is good once, for who asked, in the same chat', () => {
+    const { issue, redeem } = createConfirmations()
+    const nonce = issue(plan, T0)
+    expect(redeem(nonce, ann, here, T0 + 1)).toEqual({
+      state: 'good',
+      pending: { ...plan, expiresAt: T0 + CONFIRM_MS },
+    })
+    expect(redeem(nonce, ann, here, T0 + 2)).toEqual({ state: 'unknown' })
+  })
+
+  it.each<[string, Person, Place]>([
+    ['somebody else', bob, here],
+    ['who asked, from another chat', ann, there],
+  ])('is not taken from %s, and is still good after that', (_, person, place) => {
+    const { issue, redeem } = createConfirmations()
+    const nonce = issue(plan, T0)
+    expect(redeem(nonce, person, place, T0)).toEqual({ state: 'foreign' })
+    expect(redeem(nonce, ann, here, T0).state).toBe('good')
+  })
+
+  it.each([
+    [CONFIRM_MS, 'good'],
+    [CONFIRM_MS + 1, 'expired'],
+    [2 * CONFIRM_MS, 'expired'],
+  ])('after %i ms is %s, and says what it was for', (ms, state) => {
+    const { issue, redeem } = createConfirmations()
+    const nonce = issue(plan, T0)
+    expect(redeem(nonce, ann, here, T0 + ms)).toMatchObject({ state, pending: { line: '/recreate' } })
+    expect(redeem(nonce, ann, here, T0 + ms)).toEqual({ state: 'unknown' })
+  })
+
+  it('is gone after a restart', () => {
+    const nonce = createConfirmations().issue(plan, T0)
+    expect(createConfirmations().redeem(nonce, ann, here, T0)).toEqual({ state: 'unknown' })
+  })
+
+  it('that nobody wants is forgotten in the end', () => {
+    const { issue, redeem } = createConfirmations()
+    const old = issue(plan, T0)
+    issue(plan, T0 + 2 * CONFIRM_MS + 1)
+    expect(redeem(old, ann, here, T0 + 2 * CONFIRM_MS + 1)).toEqual({ state: 'unknown' })
+  })
+
+  it('cannot be guessed, and fits into a button', () => {
+    const { issue } = createConfirmations()
+    const nonces = new Set(Array.from({ length: 1_000 }, () => issue(plan, T0)))
+    expect(nonces.size).toBe(1_000)
+    for (const nonce of nonces) expect(nonce).toMatch(/^[\w-]{22}$/)
+  })
+})
+
+describe('a question', () => {
+  const question = (expiresAt = T0 + 10) => ({ answer: () => ({ title: 'thanks' }), expiresAt })
+
+  it('waits for one person in one chat, and is answered once', () => {
+    const asking = createAsking()
+    const asked = question()
+    asking.ask(ann, here, asked)
+    for (const [person, place] of [
+      [bob, here],
+      [ann, there],
+      [ann, { ...here, threadId: 7 }],
+    ] as const) {
+      expect(asking.waits(person, place, T0)).toBe(false)
+      expect(asking.take(person, place, T0)).toBeUndefined()
+    }
+    expect(asking.waits(ann, here, T0)).toBe(true)
+    expect(asking.take(ann, here, T0)).toBe(asked)
+    expect(asking.take(ann, here, T0)).toBeUndefined()
+  })
+
+  it('runs out', () => {
+    const asking = createAsking()
+    asking.ask(ann, here, question())
+    expect([T0 + 9, T0 + 10].map((now) => asking.waits(ann, here, now))).toEqual([true, false])
+    expect(asking.take(ann, here, T0 + 10)).toBeUndefined()
+  })
+
+  it('gives way to a newer one, and can be dropped', () => {
+    const asking = createAsking()
+    const newer = question()
+    asking.ask(ann, here, question())
+    asking.ask(ann, here, newer)
+    expect(asking.take(ann, here, T0)).toBe(newer)
+    asking.ask(ann, here, newer)
+    expect([asking.drop(ann, here), asking.drop(ann, here)]).toEqual([true, false])
+  })
+})
+
+describe('a claim', () => {
+  it('is good once, and answers with the line to add', () => {
+    const claim = createClaim()
+    expect(claim.code).toMatch(/^[0-9a-f]{20}$/)
+    const page = claim.redeem(`/claim ${claim.code}`, 42)
+    expect(page?.lines).toContainEqual({ code: 'OPSBOT_OWNERS=42' })
+    expect([claim.open(), claim.redeem(`/claim ${claim.code}`, 42)]).toEqual([false, undefined])
+  })
+
+  it.each([
+    '/claim',
+    '/claim ',
+    '/claim 0',
+    `/claim ${'0'.repeat(20)}`,
+    `/claim ${'ü'.repeat(10)}`,
+    '/claim undefined',
+  ])('"%s" is silence, and the code stays good', (text) => {
+    const claim = createClaim()
+    expect(claim.redeem(text, 42)).toBeUndefined()
+    expect(claim.open()).toBe(true)
+  })
+})
