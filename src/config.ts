@@ -1,6 +1,6 @@
 // Environment → Config, with every mistake said at once; the only reader of process.env.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import querystring from 'node:querystring'
@@ -75,29 +75,25 @@ export function readEnvironment(): Environment {
   }
 }
 
-/** systemd's credential of a secret key, which wins over the environment. */
+/** systemd's credential of a secret key, which wins over the environment. @throws Error when it cannot be read. */
 function credential(env: Environment, name: string): string | undefined {
-  if (!env.CREDENTIALS_DIRECTORY) return undefined
-  try {
-    return readFileSync(join(env.CREDENTIALS_DIRECTORY, name.toLowerCase()), 'utf8').trim() || undefined
-  } catch {
-    return undefined
-  }
+  const file = env.CREDENTIALS_DIRECTORY && join(env.CREDENTIALS_DIRECTORY, name.toLowerCase())
+  return file && existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined
 }
 
 function parseKeys(env: Environment): { values: Values; mistakes: string[] } {
   const mistakes: string[] = []
   const values: Record<string, unknown> = {}
   for (const [name, key] of Object.entries<Key>(KEYS)) {
-    const given = (key.secret && credential(env, name)) || env[name]?.trim() || undefined
-    const parsed = key.schema.safeParse(given)
-    if (parsed.success) values[name] = parsed.data
-    else
-      mistakes.push(
-        ...parsed.error.issues.map(
-          (issue) => `${name} ${issue.message}${key.secret || !given ? '' : `, not "${given}"`}`,
-        ),
-      )
+    try {
+      const given = (key.secret && credential(env, name)) || env[name]?.trim() || undefined
+      const parsed = key.schema.safeParse(given)
+      const shown = key.secret || !given ? '' : `, not "${given}"`
+      if (parsed.success) values[name] = parsed.data
+      else mistakes.push(...parsed.error.issues.map(({ message }) => `${name} ${message}${shown}`))
+    } catch (error) {
+      mistakes.push(`${name} has a credential that cannot be read: ${messageOf(error)}`)
+    }
   }
   return { values: values as Values, mistakes }
 }

@@ -10,8 +10,14 @@ import { type Button, MARKS, type Mark, type Page, type Text } from './page.ts'
 
 type Entry = AlertsCard['entries'][number]
 
-const markOf = ({ phase, severity, mutedUntil }: AlertFacts): Mark =>
-  phase === 'resolved' ? 'ok' : mutedUntil ? 'muted' : severity === 'critical' ? 'bad' : 'warn'
+function markOf({ phase, severity, mutedUntil }: AlertFacts): Mark {
+  if (phase === 'resolved') return 'ok'
+  // It may be over by now: only the newer card knows.
+  if (phase === 'moved') return 'info'
+  return mutedUntil ? 'muted' : severity === 'critical' ? 'bad' : 'warn'
+}
+
+const ELSEWHERE = 'A newer message tells how it goes on.'
 
 function figure(value: number | undefined, unit = ''): string {
   return value === undefined ? '' : `${Math.round(value * 10) / 10}${unit}`
@@ -44,7 +50,7 @@ export function alertLines(facts: AlertFacts, clock: Clock): Text[] {
     ...(phase === 'resolved' ? [] : [why]),
     story(facts, clock),
     ...care(facts, clock),
-    ...(phase === 'moved' ? ['A newer message tells how it goes on.'] : []),
+    ...(phase === 'moved' ? [ELSEWHERE] : []),
     ...(mend && phase === 'firing' ? [mend] : []),
   ]
 }
@@ -104,12 +110,12 @@ function manyPage(cardId: number, { heading, entries }: AlertsCard, unseen: bool
     heading && { quiet: `Quiet hours ${when}: `, startup: `While I was away ${when}: ` }[heading.kind]
   const worst = living.find(({ severity }) => severity === 'critical') ?? living[0]
   return {
-    mark: worst ? markOf(worst) : 'ok',
+    mark: worst ? markOf(worst) : over.length === entries.length ? 'ok' : 'info',
     title: `${intro ?? ''}${counts.join(', ') || plural(entries.length, 'alert')}`,
     lines: entries.map((entry) => [
       `${MARKS[markOf(entry)]} `,
       { bold: titleOf(entry, unseen) },
-      `: ${story(entry, clock)}`,
+      `: ${entry.phase === 'moved' ? ELSEWHERE : story(entry, clock)}`,
     ]),
     details: living.map(({ title, why }) => `${title}: ${why}`),
     buttons: worst ? buttonsOf(`card:${cardId}`, acked, 'Ack all', 'alerts') : [],

@@ -98,9 +98,8 @@ function createSession(
 /** Listens on the socket of this state directory. The caller holds its lock, so a socket that lies there is dead. */
 export function openConsole(options: ConsoleOptions) {
   const path = socketPath(options.ops.config.stateDir)
-  const connections = new Set<Socket>()
+  const connections = new Map<Socket, Wire>()
   const server: Server = createServer((socket) => {
-    connections.add(socket)
     let session: ReturnType<typeof createSession> | undefined
     const wire: Wire = createWire(socket, {
       open(params: SessionOptions) {
@@ -112,6 +111,7 @@ export function openConsole(options: ConsoleOptions) {
         return await session.line(text)
       },
     })
+    connections.set(socket, wire)
     void wire.closed.then(() => {
       session?.end()
       connections.delete(socket)
@@ -136,8 +136,10 @@ export function openConsole(options: ConsoleOptions) {
       }
     },
     async close(): Promise<void> {
-      for (const socket of connections) socket.destroy()
-      await new Promise((resolve) => server.close(resolve))
+      const closed = new Promise((resolve) => server.close(resolve))
+      for (const socket of connections.keys()) socket.destroy()
+      // The conversations too, or one of them would yet look for news in a state that is closed.
+      await Promise.all([closed, ...[...connections.values()].map((wire) => wire.closed)])
     },
   }
 }

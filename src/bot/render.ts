@@ -93,7 +93,7 @@ export function messagesOf(page: Page): { messages: Message[]; file?: { name: st
     messages: withButtons([
       cardHtml({ ...page, details: [], lines: ['The whole answer is in the file.'], title }),
     ]),
-    file: page.file ?? { name: 'answer.txt', text: terminal(page, { colour: false }) },
+    file: { name: page.file?.name ?? 'answer.txt', text: terminal(page, { colour: false }) },
   }
 }
 

@@ -73,8 +73,11 @@ export function createContainers({ config, run, host, mounts, meta, now }: Conta
   const { checks, note } = createDockerChecks({
     ...{ docker, deployment: parts.deployment, now, expected, stopped: stopped.all, started: stopped.clear },
     restarts: {
-      get: () => (now() - (meta.get('aliveAt') ?? 0) < FRESH_MS ? (meta.get('restarts') ?? {}) : {}),
-      set: (counts) => meta.set('restarts', counts),
+      get: () => {
+        const { at, counts } = meta.get('restarts') ?? { at: 0, counts: {} }
+        return now() - Math.max(at, meta.get('aliveAt') ?? 0) < FRESH_MS ? counts : {}
+      },
+      set: (counts) => meta.set('restarts', { at: now(), counts }),
     },
   })
 

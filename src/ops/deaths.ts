@@ -12,7 +12,7 @@ export interface Death {
 
 /** Exit codes that mean something by themselves. */
 const CODES: Record<number, string> = {
-  0: 'ended by itself',
+  0: 'ended without an error (exit 0)',
   1: 'ended with an error',
   78: 'refused its configuration or state (exit 78)',
   125: 'could not be started by Docker',
@@ -37,6 +37,9 @@ const ENDING = ['2', '3', '9', '15', 'SIGINT', 'SIGQUIT', 'SIGKILL', 'SIGTERM']
 const OOM_MS = 10_000
 
 export type Deaths = ReturnType<typeof createDeaths>
+
+/** In the state a whole id would be taken for a secret. */
+const short = (id: string) => id.slice(0, 12)
 
 /** More deaths than this say nothing more. */
 const MOST = 100
@@ -69,7 +72,8 @@ export function createDeaths(keptMs: number, restarts: Restarts) {
   }
 
   return {
-    note({ id, action, at, exitCode, signal }: ContainerEvent): void {
+    note({ id: longId, action, at, exitCode, signal }: ContainerEvent): void {
+      const id = short(longId)
       if (action === 'kill' && ENDING.includes(signal ?? '')) asked.add(id)
       if (action === 'start') asked.delete(id)
       if (action === 'oom') outOfMemory.set(id, at)
@@ -81,7 +85,8 @@ export function createDeaths(keptMs: number, restarts: Restarts) {
       if (exitCode !== 0) add(id, { at, oom, ...(exitCode !== undefined && { exitCode }) })
     },
     /** Reads the restart count: what it has beyond the events are deaths that no event told of. */
-    read({ id, restartCount, restartPolicy, oomKilled }: Container, now: number): void {
+    read({ id: longId, restartCount, restartPolicy, oomKilled }: Container, now: number): void {
+      const id = short(longId)
       const before = counts.get(id) ?? restartCount
       count(id, restartCount)
       // Somebody started it by hand, or the engine was started: its count began anew.
@@ -97,16 +102,17 @@ export function createDeaths(keptMs: number, restarts: Restarts) {
     },
     /** The deaths of a container since a moment, oldest first. */
     since(id: string, from: number): Death[] {
-      return (deaths.get(id) ?? []).filter(({ at }) => at >= from)
+      return (deaths.get(short(id)) ?? []).filter(({ at }) => at >= from)
     },
     /** How many deaths were noted so far. */
     noted: () => noted,
     /** The deaths of a container after so many were noted: an event may come later than the look that it belongs to. */
     after(id: string, number: number): Death[] {
-      return (deaths.get(id) ?? []).filter((death) => death.number > number)
+      return (deaths.get(short(id)) ?? []).filter((death) => death.number > number)
     },
-    /** @param present the ids of all containers that there are. */
-    forget(now: number, present: ReadonlySet<string>): void {
+    /** @param ids of all containers that there are. */
+    forget(now: number, ids: readonly string[]): void {
+      const present = new Set(ids.map(short))
       for (const id of counts.keys()) if (!present.has(id)) counts.delete(id)
       for (const [id, all] of deaths) {
         const kept = all.filter(({ at }) => now - at < keptMs)

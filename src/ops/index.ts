@@ -83,11 +83,12 @@ export function createOps({ config, log, redact, now, checks }: OpsOptions) {
     notedAlive = now()
     meta.set('aliveAt', notedAlive)
   }
+  const all = [
+    ...(checks ?? [...hostChecks({ host, mounts, systemd, limits: config.limits }), ...containers.checks]),
+    ...opsbotChecks({ store, jobs, chats, now }),
+  ]
   const watch = createWatch({
-    checks: [
-      ...(checks ?? [...hostChecks({ host, mounts, systemd, limits: config.limits }), ...containers.checks]),
-      ...opsbotChecks({ store, jobs, chats, now }),
-    ],
+    checks: all,
     alerts: {
       observe: (check, seen, at) => alerts.observe(check, redactAll(seen, redact), at),
       explain: (key, evidence, at) => alerts.explain(key, redactAll(evidence, redact), at),
@@ -124,6 +125,10 @@ export function createOps({ config, log, redact, now, checks }: OpsOptions) {
     start(onFirstLook: () => void): void {
       raiseNotices()
       firstLook = onFirstLook
+      alerts.retire(
+        all.map(({ name }) => name),
+        now(),
+      )
       watch.start()
       unfollow = containers.follow(watch.nudge)
       runbooks

@@ -15,8 +15,8 @@ export interface MetaValues {
   expected: Expected[]
   /** Containers that were stopped on purpose, by key. */
   stopped: Record<string, { by: string; at: number }>
-  /** How often Docker had restarted each expected container, by id. */
-  restarts: Record<string, number>
+  /** How often Docker had restarted each expected container, by id, and when that last changed. */
+  restarts: { at: number; counts: Record<string, number> }
 }
 
 export type Meta = ReturnType<typeof createMeta<MetaValues>>

@@ -227,6 +227,16 @@ describe('one alert', () => {
     expect(house.story()).toEqual([['fired disk firing']])
   })
 
+  it('ends when this version no longer has its check, and others go on', () => {
+    const house = createHouse()
+    house.fire({ disk: 'warn' }, 'gone')
+    house.fire({ memory: 'warn' }, 'kept')
+    house.fire({ 'check/kept': 'bad' }, 'check/kept')
+    house.restart()
+    house.alerts.retire(['kept'], house.now)
+    expect(house.alerts.open(house.now).map(({ key }) => key)).toEqual(['check/kept', 'memory'])
+  })
+
   it('says when the disk will be full at this rate, once there is a rate', () => {
     const house = createHouse()
     const fills = (value: number) => ({

@@ -123,6 +123,23 @@ export function createAlerts(options: AlertsOptions) {
         throw error
       }
     },
+    /** Ends the alerts of checks that this version no longer has. @param checks the names of those it has. */
+    retire(checks: readonly string[], now: number): void {
+      const gone = [...known].filter(
+        ([, { memory }]) => !checks.includes(memory.check.replace(/^check\//, '')),
+      )
+      store.write(() => {
+        for (const [key, { memory }] of gone) {
+          const { area, title, check } = memory
+          look(
+            { name: check },
+            { key, area, title, verdict: 'absent', why: 'It is no longer watched.' },
+            [],
+            now,
+          )
+        }
+      })
+    },
     /** Puts what was gathered to explain an alert on its card. */
     explain(key: string, evidence: string[], now: number): void {
       const alert = known.get(key)

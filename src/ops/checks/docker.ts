@@ -149,7 +149,10 @@ export function createDockerChecks(options: DockerCheckOptions) {
       const all = await docker.list()
       const wanted = expectedOf(all, before, deployment)
       if (JSON.stringify(wanted) !== JSON.stringify(before)) expected.set(wanted)
-      deaths.forget(now(), new Set(all.map(({ id }) => id)))
+      deaths.forget(
+        now(),
+        all.map(({ id }) => id),
+      )
       const seen = await Promise.all(wanted.map((each) => lookAt(each, all, from)))
       accounted = noted
       return seen.flat()

@@ -15,6 +15,7 @@ import {
   type ServiceContext,
   type ServiceParts,
   type ServiceSteps,
+  shortId,
 } from './service.ts'
 
 /** docker/compose#12069, mended in 2.29.3: with depends_on, `--no-deps` leaves another hash behind. */
@@ -133,7 +134,7 @@ export function createRecreate(
       commands: [...(container ? [['docker', 'stop', '-t', `${grace}`, name]] : []), argv],
       basis: sha256(JSON.stringify([container?.id, argv, made])),
       context: {
-        ...{ project, name, oldId: container?.id ?? '', argv, graceSeconds: grace },
+        ...{ project, name, oldId: shortId(container), argv, graceSeconds: grace },
         startPeriodMs: container?.startPeriodMs ?? 0,
       },
     }

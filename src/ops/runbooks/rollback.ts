@@ -4,7 +4,13 @@ import { OpsError } from '../../errors.ts'
 import { containerOf } from '../deployment.ts'
 import type { ComposeLabels } from '../docker/index.ts'
 import type { Runbook, RunbookPlan } from './index.ts'
-import { GRACE_SECONDS, type ServiceContext, type ServiceParts, type ServiceSteps } from './service.ts'
+import {
+  GRACE_SECONDS,
+  type ServiceContext,
+  type ServiceParts,
+  type ServiceSteps,
+  shortId,
+} from './service.ts'
 
 export interface RollbackContext extends ServiceContext {
   snapshotId: string
@@ -61,7 +67,7 @@ export function createRollback(
       commands: [...(now ? [['docker', 'stop', '-t', `${graceSeconds}`, now.name]] : []), argv],
       basis: JSON.stringify([id, takenAt, now?.id, input.credentials]),
       context: {
-        ...{ project, name: container.name, oldId: now?.id ?? '', argv, graceSeconds },
+        ...{ project, name: container.name, oldId: shortId(now), argv, graceSeconds },
         ...{ snapshotId: id, credentials: input.credentials, startPeriodMs: now?.startPeriodMs ?? 0 },
       },
     }

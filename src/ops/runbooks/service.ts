@@ -13,7 +13,7 @@ import type { Runbook, Step, StepTools } from './index.ts'
 export interface ServiceContext {
   project: ComposeLabels
   name: string
-  /** The container before; empty when there was none. */
+  /** The container before, by its short id; empty when there was none. */
   oldId: string
   argv: string[]
   graceSeconds: number
@@ -64,6 +64,11 @@ export function phaseOf(log: string): string | undefined {
     }
   return undefined
 }
+
+/** In the state a whole id would be taken for a secret. */
+export const shortId = (container: Container | undefined): string => container?.id.slice(0, 12) ?? ''
+
+const isOld = (container: Container, { oldId }: ServiceContext) => shortId(container) === oldId
 
 /** The names that a container has another value for than it would be made with now. */
 export const driftOf = (environment: Record<string, string>, container: Container): string[] =>
@@ -130,7 +135,7 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
 
   async function prove(context: ServiceContext): Promise<string> {
     const container = await current(context)
-    if (!container || container.id === context.oldId) throw new OpsError('It is still the old container.')
+    if (!container || isOld(container, context)) throw new OpsError('It is still the old container.')
     const drift = driftOf((await compose.service(context.project)).environment, container)
     if (drift.length > 0) throw new OpsError(`It still has other values than .env for: ${drift.join(', ')}.`)
     expectDown(keyOf({ name: context.name, compose: context.project }), false)
@@ -164,7 +169,7 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
       expectDown(keyOf({ name: context.name, compose: context.project }), false)
       const container = await current(context)
       if (!container) return `${context.project.service} has no container now.`
-      const which = container.id === context.oldId ? 'the old container' : 'a new container'
+      const which = isOld(container, context) ? 'the old container' : 'a new container'
       const health = container.health ? `, ${container.health.status}` : ''
       return `${context.project.service} is ${which}, ${container.state}${health}.`
     },

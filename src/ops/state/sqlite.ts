@@ -1,6 +1,6 @@
 // SQLite files: opened, migrated, set aside when damaged, copied, and the lock that makes a directory ours.
 
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { messageOf, OpsError } from '../../errors.ts'
@@ -16,24 +16,37 @@ const codeOf = (error: unknown) =>
 export const noRoom = (error: unknown) => [READONLY, IOERR, FULL, CANTOPEN].includes(codeOf(error))
 const damaged = (error: unknown) => [CORRUPT, NOTADB].includes(codeOf(error))
 
+/** The locks of this process: one that nothing refers to any more would be collected as garbage, and be free. */
+const held = new Set<DatabaseSync>()
+
 /**
  * Takes the state directory for this process; the operating system frees it however the process dies.
  * @returns the function that gives it up.
  * @throws OpsError when another process holds it or the directory cannot be made.
  */
 export function lockDirectory(directory: string): () => void {
+  const file = join(directory, 'lock.db')
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const lock = new DatabaseSync(join(directory, 'lock.db'))
+    const lock = new DatabaseSync(file)
     // Nothing is ever written to it, so that it can be taken on a full disk too.
     lock.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
-    return () => lock.close()
+    held.add(lock)
+    return () => {
+      held.delete(lock)
+      lock.close()
+    }
   } catch (error) {
     if (codeOf(error) === BUSY)
       throw new OpsError(
         `Another opsbot is running on the state directory ${directory}. Stop it first, or talk to it with "npm run console".`,
         { cause: error },
       )
+    // It holds nothing: what lies there in its place is none of ours.
+    if (damaged(error)) {
+      rmSync(file)
+      return lockDirectory(directory)
+    }
     throw new OpsError(
       `The state directory ${directory} cannot be used: ${messageOf(error)}. Set OPSBOT_STATE_DIR to a directory that this user may write.`,
       { cause: error },
