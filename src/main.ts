@@ -70,6 +70,7 @@ async function host(config: Config, options: { onTerminal: boolean; clockwork: b
       await speaking
     },
     async stop(): Promise<void> {
+      ops.deeds.halt()
       jobs.stop()
       fed.stop()
       await bot.stop(STOP_MS / 2)

@@ -6,10 +6,10 @@ import type { Page } from './page.ts'
 export interface Claim {
   /** What `/claim` has to be followed by. */
   code: string
-  /** Whether the code is still good. */
-  open(): boolean
-  /** @returns the line to add for this person, or undefined for a wrong or used code. */
-  redeem(text: string, userId: number): Page | undefined
+  /** Whether a line is `/claim` with the code, which is still good. */
+  fits(line: string): boolean
+  /** Uses the code up. @returns the line to add for this person, or undefined when it was used already. */
+  redeem(userId: number): Page | undefined
 }
 
 export function createClaim(): Claim {
@@ -17,11 +17,13 @@ export function createClaim(): Claim {
   let open = true
   return {
     code,
-    open: () => open,
-    redeem(text, userId) {
-      const given = Buffer.from(text.split(/\s+/)[1] ?? '')
-      const wanted = Buffer.from(code)
-      if (!open || given.length !== wanted.length || !timingSafeEqual(given, wanted)) return undefined
+    fits(line) {
+      const [, given = ''] = /^\/claim(?:@\w+)?\s+(\S+)\s*$/.exec(line) ?? []
+      const [told, wanted] = [Buffer.from(given), Buffer.from(code)]
+      return open && told.length === wanted.length && timingSafeEqual(told, wanted)
+    },
+    redeem(userId) {
+      if (!open) return undefined
       open = false
       return {
         mark: 'ok',

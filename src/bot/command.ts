@@ -30,6 +30,22 @@ export interface Call<Args = unknown> {
   now: number
 }
 
+/** A call on its way: what was typed or pressed, by whom and where. */
+export interface Incoming {
+  person: Person
+  place: Place
+  /** A line with or without its slash, or a button's data. */
+  text: string
+  button: boolean
+  /** Why a change may not be made because of the time that passed, in words; absent when it is fresh. */
+  stale?: string
+  /** In a group: the line named this bot. */
+  addressed: boolean
+  now: number
+  /** Called before a change begins; what it commits keeps the change from being made twice. */
+  begin(): void
+}
+
 /** What a plan found out, and what would be done: the text that is confirmed. */
 export interface Plan {
   page: Page

@@ -5,7 +5,7 @@ import { errorFields, type Log } from '../log.ts'
 import type { Audience, Card, Cards } from '../ops/state/cards.ts'
 import type { Chats } from '../ops/state/chats.ts'
 import type { Copies, DueCopy } from '../ops/state/copies.ts'
-import { TelegramError, waitMs } from './telegram.ts'
+import { type Rests, TelegramError, waitMs } from './telegram.ts'
 
 /** The one voice that the courier speaks with. Each call throws a TelegramError when it fails. */
 export interface Voice {
@@ -22,6 +22,7 @@ export interface CourierOptions {
   /** The configured alert chat; without one the owners are the audience. */
   chatId?: number
   owners: readonly number[]
+  rests: Rests
   now: () => number
   log: Log
 }
@@ -48,12 +49,12 @@ export function createCourier({
   voice,
   chatId,
   owners,
+  rests,
   now,
   log,
 }: CourierOptions): Courier {
-  /** Chats that a call is under way for, or that Telegram has asked us to leave alone for a while. */
+  /** Chats that a call is under way for. */
   const busy = new Map<number, Promise<void>>()
-  const restingUntil = new Map<number, number>()
   /** When a copy was last delivered, by card and chat: further revisions wait a moment and become one edit. */
   const deliveredAt = new Map<string, number>()
   let timer: NodeJS.Timeout | undefined
@@ -126,7 +127,7 @@ export function createCourier({
     if (failure.kind === 'moved') chats.move(chat, failure.to)
     else if (failure.kind === 'later' || failure.kind === 'fatal') {
       const until = now() + waitMs(failure, tries)
-      restingUntil.set(chat, until)
+      rests.of(chat).begin(until - now())
       copies.postpone(copy, until)
     } else meanings[failure.kind]()
   }
@@ -151,12 +152,9 @@ export function createCourier({
     let next = Math.min(at + SLOWEST_LOOK_MS, copies.nextDue(at) ?? Number.POSITIVE_INFINITY)
     for (const copy of copies.due(at)) {
       const edited = copy.messageId === undefined ? undefined : deliveredAt.get(keyOf(copy))
-      const rests = Math.max(
-        restingUntil.get(copy.chatId) ?? 0,
-        (edited ?? Number.NEGATIVE_INFINITY) + EDIT_MS,
-      )
-      if (rests > at) next = Math.min(next, rests)
-      if (busy.has(copy.chatId) || rests > at) continue
+      const free = Math.max(at + rests.of(copy.chatId).left(), (edited ?? Number.NEGATIVE_INFINITY) + EDIT_MS)
+      if (free > at) next = Math.min(next, free)
+      if (busy.has(copy.chatId) || free > at) continue
       const call = serve(copy).finally(() => {
         busy.delete(copy.chatId)
         look()

@@ -3,55 +3,29 @@
 import { messageOf, OpsError } from '../errors.ts'
 import { errorFields, type Log, type Redact, redactAll } from '../log.ts'
 import type { Audit } from '../ops/state/audit.ts'
-import { type Asking, createAsking } from './ask.ts'
-import { type Command, echo, mayCall, nearest, type Person, type Place, parseArgs } from './command.ts'
+import { type AskedLog, createAsking } from './ask.ts'
+import { PRESS, showAgain } from './buttons.ts'
+import { type Command, echo, type Incoming, mayCall, nearest, type Person, parseArgs } from './command.ts'
 import { CONFIRM_MS, createConfirmations } from './confirm.ts'
-import { type Page, plain } from './page.ts'
-
-/** A call on its way: what was typed or pressed, by whom and where. */
-export interface Incoming {
-  person: Person
-  place: Place
-  /** A line with or without its slash, or a button's data. */
-  text: string
-  button: boolean
-  /** Why a change may not be made because of the time that passed, in words; absent when it is fresh. */
-  stale?: string
-  /** In a group: the line named this bot. */
-  addressed: boolean
-  now: number
-  /** Called before a change begins; what it commits keeps the change from being made twice. */
-  begin(): void
-}
-
-/** What is to be shown, and how. */
-export interface Answer {
-  page: Page
-  /** Instead of the message whose button was pressed. */
-  inPlace?: true
-}
+import type { Answer, Page } from './page.ts'
 
 /** Behind a command: show what would be done, and do nothing. */
 const PLAN_ONLY = '--plan'
-
-/** Prefixes of button data: run a line, run it in place, confirm. */
-const PRESS = { do: 'do:', up: 'up:', ok: 'ok:' } as const
-
-/** Telegram takes no button whose data is longer. Bytes. */
-const LONGEST_DATA = 64
-
-/** The data of a button, at most 64 bytes. */
-export const dataOf = (button: { run: string; inPlace?: true } | { confirm: string }): string =>
-  'confirm' in button ? PRESS.ok + button.confirm : (button.inPlace ? PRESS.up : PRESS.do) + button.run
 
 export interface DispatchOptions {
   commands: readonly Command[]
   audit: Pick<Audit, 'note'>
   log: Log
   redact: Redact
+  asked: AskedLog
 }
 
 export type Dispatch = ReturnType<typeof createDispatch>
+
+const UNASKED = {
+  heard: 'I only understand commands.\n/help lists them.',
+  lost: 'I was restarted before I could read what you wrote, and I keep no such words.\nIf it was meant for me, send it again.',
+}
 
 /** A sentence that the sender is to read; its first line is the verdict. */
 const refusal = (text: string): Page => {
@@ -59,9 +33,9 @@ const refusal = (text: string): Page => {
   return { mark: 'unknown', title, lines, failed: true }
 }
 
-export function createDispatch({ commands, audit, log, redact }: DispatchOptions) {
+export function createDispatch({ commands, audit, log, redact, asked }: DispatchOptions) {
   const confirmations = createConfirmations()
-  const asking: Asking = createAsking()
+  const asking = createAsking(asked)
 
   function find(name: string, { role }: Person): Command {
     const found = commands.find((each) => each.name === name)
@@ -70,6 +44,17 @@ export function createDispatch({ commands, audit, log, redact }: DispatchOptions
     const meant = nearest(name, open)
     throw new OpsError(
       `There is no command ${echo(name)}.\n${meant ? `Did you mean /${meant}? ` : ''}/help lists them all.`,
+    )
+  }
+
+  /** In a group the gateway's own bot hears every bare command too. */
+  function isForOthers({ place, button, addressed, text }: Incoming): boolean {
+    const [word = ''] = text.replace(/^\//, '').split(/\s/, 1)
+    return (
+      place.kind === 'group' &&
+      !button &&
+      !addressed &&
+      !commands.some(({ name }) => name === word.toLowerCase())
     )
   }
 
@@ -108,13 +93,14 @@ export function createDispatch({ commands, audit, log, redact }: DispatchOptions
     }
     const { typed } = plan
     asking.ask(person, place, {
+      line,
       expiresAt: now + CONFIRM_MS,
-      answer: async (words) => {
+      answer: async (words, at) => {
         if (words.trim() !== typed) return refusal(`That is not "${typed}": nothing was done.`)
-        const again = await found.plan?.({ args, person, place, now })
+        const again = await found.plan?.({ args, person, place, now: at })
         if (again?.basis !== plan.basis)
           return refusal('It changed in the meantime: nothing was done.\nSend it again to see the new plan.')
-        return await found.run({ args, person, place, now })
+        return await found.run({ args, person, place, now: at })
       },
     })
     const lines = [...(plan.page.lines ?? []), ['Type ', { code: typed }, ' to do it.']]
@@ -156,8 +142,7 @@ export function createDispatch({ commands, audit, log, redact }: DispatchOptions
       return { page: { ...refusal(why), brief: true } }
     }
     const { command: found, args, line, basis } = pending
-    const show = { label: 'Show again', run: line.replace(/^\//, '') }
-    const again = Buffer.byteLength(dataOf(show)) <= LONGEST_DATA ? { buttons: [[show]] } : {}
+    const again = showAgain(line)
     if (state === 'expired' || incoming.stale)
       return { page: { ...refusal('Expired: nothing was done.'), ...again } }
     checkRole(found, incoming)
@@ -180,6 +165,13 @@ export function createDispatch({ commands, audit, log, redact }: DispatchOptions
     }
   }
 
+  /** The words were not kept, so the question is shown anew: that only reads. */
+  async function askAgain(line: string, { stale, ...incoming }: Incoming): Promise<Answer> {
+    const { page } = answered(await run(line, { ...incoming, addressed: true }))
+    const notice = 'I was restarted before I could read your answer, and I keep no such words. I ask again:'
+    return { page: { ...page, lines: [notice, ...(page.lines ?? [])] } }
+  }
+
   const clean = (answer: Answer): Answer => redactAll(answer, redact)
 
   async function respond(incoming: Incoming): Promise<Answer> {
@@ -193,8 +185,12 @@ export function createDispatch({ commands, audit, log, redact }: DispatchOptions
   }
 
   return {
-    /** Answers a line or a pressed button. Never throws. */
-    async handle(incoming: Incoming): Promise<Answer> {
+    /**
+     * Answers a line or a pressed button. Never throws.
+     * @returns undefined for what another bot in the group is most likely meant to answer.
+     */
+    async handle(incoming: Incoming): Promise<Answer | undefined> {
+      if (isForOthers(incoming)) return undefined
       try {
         return clean(await respond(incoming))
       } catch (error) {
@@ -208,25 +204,19 @@ export function createDispatch({ commands, audit, log, redact }: DispatchOptions
      */
     async hear(words: string | undefined, incoming: Incoming): Promise<Answer | undefined> {
       const { person, place, now } = incoming
-      const question = asking.take(person, place, now)
-      if (words === undefined)
-        return {
-          page: refusal(
-            'I was restarted before I could read what you wrote, and I keep no such words.\nIf it answered a question, send the command again.',
-          ),
-        }
-      if (!question)
+      const taken = asking.take(person, place, now)
+      if (!taken)
         return place.kind === 'group'
           ? undefined
-          : {
-              page: refusal(
-                'I only understand commands.\n/help lists them; it may also be that my question ran out.',
-              ),
-            }
+          : { page: refusal(UNASKED[words === undefined ? 'lost' : 'heard']) }
+      const { line } = taken
+      if (taken.state === 'expired')
+        return { page: { ...refusal('My question ran out: nothing was done.'), ...showAgain(line) } }
       try {
+        if (taken.state !== 'open' || words === undefined) return clean(await askAgain(line, incoming))
         if (incoming.stale) throw new OpsError(incoming.stale)
         incoming.begin()
-        return clean({ page: await question.answer(words) })
+        return clean({ page: await taken.answer(words, now) })
       } catch (error) {
         return clean({ page: apologise(error, incoming) })
       }
@@ -239,7 +229,3 @@ export function createDispatch({ commands, audit, log, redact }: DispatchOptions
 function answered(result: Page | Answer): Answer {
   return 'page' in result ? result : { page: result }
 }
-
-/** The words of a page as a toast, at most Telegram's 200 characters. */
-export const toastOf = (page: Page): string =>
-  [page.title, ...(page.lines ?? [])].map(plain).join(' ').slice(0, 200).toWellFormed()

@@ -36,8 +36,8 @@ export interface House {
   /** Without the `@`, once Telegram has told us. */
   username?: string
   botId?: number
-  /** Whether `/claim` is listened to: only while there is no owner. */
-  claimable: boolean
+  /** Whether a line claims the bot with the right code: only while there is no owner. */
+  claims: (line: string) => boolean
 }
 
 /** @property words what a `text` said: kept in memory only. @property refused why nobody answers. */
@@ -82,7 +82,7 @@ function admitMessage(message: Message, house: House): Admission {
   const userId = message.from.id
   const text = message.text ?? ''
   const isPrivate = message.chat.type === 'private' && message.chat.id === userId
-  const claims = house.claimable && isPrivate && /^\/claim(@\w+)?\s/.test(text)
+  const claims = isPrivate && house.claims(text)
   if (!claims && !house.people.has(userId)) return refuse('stranger')
   const misplaced = wrongPlace(message, userId, house)
   if (misplaced) return refuse(misplaced)
@@ -109,9 +109,11 @@ function admitPress(query: CallbackQuery, house: House): Admission {
   const { id, from, message, data } = query
   const refuse = (refused: string): Admission => ({ refused, who: from.id })
   if (!house.people.has(from.id)) return refuse('stranger')
-  if (!message || message.date === 0 || !data) return refuse('a button without its message')
+  if (!message || !data) return refuse('a button without its message')
+  // Of a message from more than two days ago Telegram tells only where it is; buttons are never another bot's.
   const shown = message as Message
-  if (house.botId !== undefined && shown.from?.id !== house.botId) return refuse('a button that is not ours')
+  if (shown.from && house.botId !== undefined && shown.from.id !== house.botId)
+    return refuse('a button that is not ours')
   const misplaced = wrongPlace(shown, from.id, house)
   if (misplaced) return refuse(misplaced)
   return {

@@ -3,12 +3,14 @@
 import type { Role } from '../config.ts'
 import { errorFields, type Log } from '../log.ts'
 import type { Inbox } from '../ops/state/inbox.ts'
+import { toastOf } from './buttons.ts'
 import type { Claim } from './claim.ts'
-import type { Person, Place } from './command.ts'
-import { type Answer, type Dispatch, type Incoming, toastOf } from './dispatch.ts'
+import type { Incoming, Person, Place } from './command.ts'
+import type { Dispatch } from './dispatch.ts'
 import type { Request } from './guard.ts'
 import type { Arrival } from './inbox.ts'
-import { patiently, TelegramError } from './telegram.ts'
+import type { Answer } from './page.ts'
+import { patiently, type Rests, TelegramError } from './telegram.ts'
 import type { Speech } from './voice.ts'
 
 /** A change that was sent longer ago than this is not made. */
@@ -32,6 +34,7 @@ export interface HandlerOptions {
   claim: Claim | undefined
   inbox: Pick<Inbox<Request>, 'started'>
   note: (actor: string, action: string, detail: string) => void
+  rests: Rests
   now: () => number
   log: Log
   /** Aborts when the process stops: an answer that is still undelivered then is given after the next start. */
@@ -39,12 +42,12 @@ export interface HandlerOptions {
 }
 
 export function createHandler(options: HandlerOptions) {
-  const { dispatch, speech, toast, people, claim, inbox, note, now, log, stopping } = options
+  const { dispatch, speech, toast, people, claim, inbox, note, rests, now, log, stopping } = options
 
   /** Delivers one thing; what Telegram will never take is logged. @returns whether it was delivered. */
-  async function deliver(what: string, call: () => Promise<unknown>): Promise<boolean> {
+  async function deliver(what: string, chatId: number, call: () => Promise<unknown>): Promise<boolean> {
     try {
-      await patiently(call, stopping)
+      await patiently(call, stopping, rests.of(chatId))
       return true
     } catch (error) {
       if (stopping.aborted || !(error instanceof TelegramError)) throw error
@@ -58,22 +61,23 @@ export function createHandler(options: HandlerOptions) {
     const target = { chatId, ...(threadId !== undefined && { threadId }) }
     // The button stops spinning at once. A press that is too old for that is answered with a message.
     const toasted =
-      queryId && (await deliver('a toast', () => toast(queryId, page.brief ? toastOf(page) : '')))
+      queryId && (await deliver('a toast', chatId, () => toast(queryId, page.brief ? toastOf(page) : '')))
     if (toasted && page.brief) return
     if (queryId && inPlace) {
-      await deliver('an edit', () => speech.replace(page, chatId, messageId))
+      await deliver('an edit', chatId, () => speech.replace(page, chatId, messageId))
       return
     }
     const replyTo = request.group || queryId ? messageId : undefined
-    await deliver('an answer', () =>
+    await deliver('an answer', chatId, () =>
       speech.say(page, { ...target, ...(replyTo !== undefined && { replyTo }) }),
     )
   }
 
-  async function answerClaim({ userId, chatId, text }: Request): Promise<void> {
-    const page = claim?.redeem(text, userId)
-    note(`${userId}`, 'claim', page ? 'the code was right' : 'a wrong code')
-    if (page) await deliver('the claim', () => speech.say(page, { chatId }))
+  async function answerClaim({ userId, userName, chatId }: Request): Promise<void> {
+    const page = claim?.redeem(userId)
+    if (!page) return
+    note(`${userName} (${userId})`, 'claim', 'the code was right')
+    await deliver('the claim', chatId, () => speech.say(page, { chatId }))
   }
 
   function incomingOf(arrival: Arrival, person: Person): Incoming {
@@ -107,8 +111,10 @@ export function createHandler(options: HandlerOptions) {
       )
     }
     const incoming = incomingOf(arrival, person)
-    if (request.kind !== 'text') return await give(await dispatch.handle(incoming), request)
-    const answer = await dispatch.hear(recovered ? undefined : words, incoming)
+    const answer =
+      request.kind === 'text'
+        ? await dispatch.hear(recovered ? undefined : words, incoming)
+        : await dispatch.handle(incoming)
     if (answer) await give(answer, request)
   }
 }

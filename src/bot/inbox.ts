@@ -29,6 +29,8 @@ export interface InboxOptions {
   onRefused: (refused: string, who: number | undefined) => void
   /** A chat that is spoken in can be written to. */
   onSpoken: (chatId: number) => void
+  /** A group became a supergroup. */
+  onMoved: (chatId: number, to: number) => void
   handle: (arrival: Arrival) => Promise<void>
   now: () => number
   log: Log
@@ -58,7 +60,7 @@ const CONFLICTS_BELIEVED = 3
 const CONFLICTS_WITHIN_MS = 120_000
 
 export function createPolling(options: InboxOptions): Polling {
-  const { inbox, pulse, getUpdates, house, onRefused, onSpoken, handle, now, log } = options
+  const { inbox, pulse, getUpdates, house, onRefused, onSpoken, onMoved, handle, now, log } = options
   let offset = 0
   let recovering = true
   let conflicts: number[] = []
@@ -74,6 +76,8 @@ export function createPolling(options: InboxOptions): Polling {
     const { polledAt = Number.NEGATIVE_INFINITY } = pulse.read()
     late ||= now() - polledAt > LATE_MS
     const words = new Map<number, string>()
+    for (const { message } of updates)
+      if (message?.migrate_to_chat_id) onMoved(message.chat.id, message.migrate_to_chat_id)
     const admitted = updates.flatMap((update) => {
       const admission: Admission = admit(update, house())
       if ('refused' in admission) {

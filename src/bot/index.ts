@@ -19,7 +19,7 @@ import { createHandler } from './handle.ts'
 import { createPolling } from './inbox.ts'
 import { watchPolling } from './lifeline.ts'
 import { publishMenus } from './menu.ts'
-import { type Client, createClient, patiently, TelegramError } from './telegram.ts'
+import { type Client, createClient, createRests, patiently, TelegramError } from './telegram.ts'
 import { createSpeech } from './voice.ts'
 
 export interface BotOptions {
@@ -69,6 +69,7 @@ function connect(
   const calls = createClient({ ...reach, timeoutSeconds: CALL_SECONDS })
   let poll: Client = newPoll()
   const stopping = new AbortController()
+  const rests = createRests(now)
 
   const home = () => (chatId === undefined ? undefined : whereIs(chatId, chats.list()))
   const claim = config.owners.length === 0 ? createClaim() : undefined
@@ -76,7 +77,7 @@ function connect(
   const house = (): House => ({
     people: config.people,
     chatIds: chatId === undefined ? [] : [chatId, home() ?? chatId],
-    claimable: claim?.open() ?? false,
+    claims: (line) => claim?.fits(line) ?? false,
     ...(threadId !== undefined && { threadId }),
     ...(me && { username: me.username, botId: me.id }),
   })
@@ -85,7 +86,7 @@ function connect(
   const threadOf = (chat: number) => (chat === home() ? threadId : undefined)
   const speech = createSpeech({ api: calls.api, clock, redact, threadOf })
   const courier = createCourier({
-    ...{ cards, copies, chats, voice: speech, owners: config.owners, now, log },
+    ...{ cards, copies, chats, voice: speech, owners: config.owners, rests, now, log },
     ...(chatId !== undefined && { chatId }),
   })
   const inbox = createInbox<Request>(store)
@@ -102,9 +103,16 @@ function connect(
           throw error
         }),
     onRefused: (refused, who) => door(refused, who, now()),
-    onSpoken: (chat) => chats.open(chat, now()),
+    onSpoken(chat) {
+      chats.open(chat, now())
+      // Somebody who starts the bot later than we did has no menu yet.
+      if (config.people.has(chat) && !(`${chat}` in (meta.get('menu') ?? {}))) void publish()
+    },
+    onMoved(chat, to) {
+      if (chat === home()) chats.move(chat, to)
+    },
     handle: createHandler({
-      ...{ speech, inbox, people: config.people, claim, note, now, log },
+      ...{ speech, inbox, people: config.people, claim, note, rests, now, log },
       dispatch,
       toast: (queryId, text) => calls.api.answerCallbackQuery(queryId, text ? { text } : {}),
       stopping: stopping.signal,
@@ -165,12 +173,15 @@ function connect(
 /** Wires the bot. Without a token there is only the console. */
 export function createBot(options: BotOptions): Bot {
   const { ops, jobs } = options
-  const { config, audit, cards, copies, log, now } = ops
+  const { config, audit, cards, copies, meta, log, now } = ops
   const clock = createClock(config.timeZone, now)
   const commands = (options.commands ?? listCommands)({ ops, jobs, clock })
   const faults = faultsOf(commands)
   if (faults.length > 0) throw new Error(`the commands are not sound: ${faults.join('; ')}`)
-  const dispatch = createDispatch({ commands, audit, log, redact: options.redact })
+  const dispatch = createDispatch({
+    ...{ commands, audit, log, redact: options.redact },
+    asked: { get: () => meta.get('asked') ?? {}, set: (asked) => meta.set('asked', asked) },
+  })
 
   const terminal = openConsole({ ...options, dispatch, clock })
   const telegram =

@@ -40,6 +40,13 @@ export interface Page {
   file?: { name: string; text: string }
 }
 
+/** What is to be shown, and how. */
+export interface Answer {
+  page: Page
+  /** Instead of the message whose button was pressed. */
+  inPlace?: true
+}
+
 /** How many lines stand before the details. */
 const LINES_BEFORE_DETAILS = 6
 

@@ -123,18 +123,43 @@ export function waitMs(failure: Failure, tries: number): number {
   return asked ?? Math.min(LONGEST_WAIT_MS, 500 * 2 ** Math.min(tries, 5))
 }
 
+/** Chats that Telegram has asked us to leave alone for a while. Everybody who writes to one heeds it. */
+export interface Rests {
+  of(chatId: number): Rest
+}
+export interface Rest {
+  /** Milliseconds until the chat may be written to again; 0 for now. */
+  left(): number
+  begin(ms: number): void
+}
+
+export function createRests(now: () => number): Rests {
+  const until = new Map<number, number>()
+  return {
+    of: (chatId) => ({
+      left: () => Math.max(0, (until.get(chatId) ?? 0) - now()),
+      begin: (ms) => until.set(chatId, now() + ms),
+    }),
+  }
+}
+
 /**
  * Makes a call until it succeeds or can never succeed.
  * @throws TelegramError when it never will, or the signal ends the waiting.
  */
-export async function patiently<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+export async function patiently<T>(call: () => Promise<T>, signal: AbortSignal, rest?: Rest): Promise<T> {
+  const wait = (ms: number) => sleep(ms, undefined, { signal }).catch(() => {})
   for (let tries = 0; ; tries += 1) {
+    const left = rest?.left() ?? 0
+    if (left > 0) await wait(left)
     try {
       return await call()
     } catch (error) {
       const failure = error instanceof TelegramError ? error.failure : undefined
       if (failure?.kind !== 'later' || signal.aborted) throw error
-      await sleep(waitMs(failure, tries), undefined, { signal }).catch(() => {})
+      const ms = waitMs(failure, tries)
+      if (failure.afterMs !== undefined) rest?.begin(ms)
+      await wait(ms)
     }
   }
 }

@@ -4,10 +4,10 @@ import { type Api, InputFile } from 'grammy'
 import type { InlineKeyboardButton } from 'grammy/types'
 import type { Redact } from '../log.ts'
 import type { Card } from '../ops/state/cards.ts'
+import { dataOf, LONGEST_DATA } from './buttons.ts'
 import { pageOfCard, stillRings } from './cards.ts'
 import type { Clock } from './clock.ts'
 import type { Voice } from './courier.ts'
-import { dataOf } from './dispatch.ts'
 import type { Button, Page } from './page.ts'
 import { cardHtml, harmless, messagesOf } from './render.ts'
 
@@ -25,12 +25,15 @@ export interface Speech extends Voice {
   replace(page: Page, chatId: number, messageId: number): Promise<void>
 }
 
+/** With one that is too long Telegram does not take the message either. */
+const fits = (button: Button) => 'url' in button || Buffer.byteLength(dataOf(button)) <= LONGEST_DATA
+
 function keyboard(rows: readonly (readonly Button[])[]): { inline_keyboard: InlineKeyboardButton[][] } {
   const key = (button: Button): InlineKeyboardButton =>
     'url' in button
       ? { text: harmless(button.label), url: button.url }
       : { text: harmless(button.label), callback_data: dataOf(button) }
-  return { inline_keyboard: rows.map((row) => row.map(key)) }
+  return { inline_keyboard: rows.map((row) => row.filter(fits).map(key)).filter(({ length }) => length > 0) }
 }
 
 /** @param redact the last gate: nothing secret-shaped leaves, whatever was put in. */

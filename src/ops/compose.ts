@@ -1,5 +1,8 @@
 // Docker Compose: the exact argv of each call, run with an environment of its own so that `.env` always wins.
 
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseEnv } from 'node:util'
 import { OpsError } from '../errors.ts'
 import { type ComposeLabels, sha256 } from './docker/index.ts'
 import type { Run } from './run.ts'
@@ -41,16 +44,36 @@ function projectArgv({ project, workingDir, configFiles, environmentFiles }: Com
 }
 
 /** What Compose says of a `.env` may go on with a value from it, or with the rest of the file. */
-const OF_ENVIRONMENT = /failed to read [^\n]*?: line \d+: [^"\n]*/
-const QUOTES_VALUES = /(unexpected character|unterminated quoted value)[\s\S]*/
+const OF_ENVIRONMENT = /failed to read [^\n]*?: line \d+: [^"'\n]*/
+/** Behind these words a value follows, or a piece of one (measured with 2.26 and 2.40). */
+const QUOTES_VALUES =
+  /(\binvalid (?!mount)[\w ]*\w|parsing|unexpected character|unterminated quoted value|missing a value)(?:(?=["'`])|: | (?=["'`]))[\s\S]*/i
+const SHORTEST_VALUE = 4
 
-/** Compose prints its progress and its errors on stderr; the error is the last thing that it says. */
-export function lastWords(stderr: string): string {
+/**
+ * Compose prints its progress and its errors on stderr; the error is the last thing that it says.
+ * @param values that must not be said.
+ */
+export function lastWords(stderr: string, values: readonly string[] = []): string {
   const ofEnvironment = OF_ENVIRONMENT.exec(stderr)
-  if (ofEnvironment) return ofEnvironment[0].trim()
-  const said = stderr.replace(QUOTES_VALUES, '$1').trim().split('\n')
-  const lines = said.filter((line) => !line.includes('level=warning'))
+  let said = ofEnvironment ? ofEnvironment[0] : stderr.replace(QUOTES_VALUES, '$1')
+  for (const value of values.toSorted((a, b) => b.length - a.length))
+    if (value.length >= SHORTEST_VALUE) said = said.replaceAll(value, '…')
+  const lines = said
+    .trim()
+    .split('\n')
+    .filter((line) => !line.includes('level=warning'))
   return lines.slice(-2).join(' ').slice(0, 400) || 'it said nothing'
+}
+
+/** The values of a project's `.env`, but those that its own paths and names are made of. */
+async function valuesOf({ project, service, workingDir, configFiles, environmentFiles }: ComposeLabels) {
+  const files = environmentFiles.length > 0 ? environmentFiles : [join(workingDir, '.env')]
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')))
+  const open = [project, service, workingDir, ...configFiles, ...files]
+  return texts
+    .flatMap((text) => Object.values(parseEnv(text)))
+    .flatMap((value) => (value && !open.some((each) => each.includes(value)) ? [value] : []))
 }
 
 /** In its own output Compose writes a dollar twice. What has no value is not given to the container. */
@@ -75,7 +98,8 @@ export function createCompose({ run, env }: ComposeOptions): Compose {
     async service(project) {
       const argv = [...projectArgv(project), 'config', '--format', 'json']
       const { exitCode, stdout, stderr } = await run('docker', argv.slice(1), { timeoutMs: 20_000, env })
-      if (exitCode !== 0) throw new OpsError(`The compose files are not sound: ${lastWords(stderr)}`)
+      if (exitCode !== 0)
+        throw new OpsError(`The compose files are not sound: ${lastWords(stderr, await valuesOf(project))}`)
       const service = JSON.parse(stdout).services?.[project.service]
       if (!service) throw new OpsError(`The compose files have no service "${project.service}" any more.`)
       return {

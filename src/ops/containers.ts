@@ -4,8 +4,15 @@ import type { Config } from '../config.ts'
 import { createDockerChecks } from './checks/docker.ts'
 import { insideChecks } from './checks/inside.ts'
 import { createCompose } from './compose.ts'
-import { type DeploymentOptions, type Expected, findGateway } from './deployment.ts'
-import { createDocker } from './docker/index.ts'
+import {
+  containerOf,
+  type DeploymentOptions,
+  type Expected,
+  expectedOf,
+  findGateway,
+  keyOf,
+} from './deployment.ts'
+import { createDocker, type Docker } from './docker/index.ts'
 import type { Host } from './host.ts'
 import type { Meta } from './meta.ts'
 import type { Mounts } from './mounts.ts'
@@ -22,14 +29,17 @@ export interface ContainersOptions {
   mounts: Pick<Mounts, 'watched' | 'usage'>
   meta: Meta
   now: () => number
+  /** Spoken with instead of the engine: for tests. */
+  docker?: Docker
 }
 
 /** Restarts that happened while we were away for longer say nothing of a crash loop now. */
 const FRESH_MS = 10 * 60_000
 
-export function createContainers({ config, run, host, mounts, meta, now }: ContainersOptions) {
+export function createContainers(options: ContainersOptions) {
+  const { config, run, host, mounts, meta, now } = options
   const { host: dockerHost, clientEnvironment, ...deployment } = config.docker
-  const docker = createDocker(dockerHost === undefined ? {} : { dockerHost })
+  const docker = options.docker ?? createDocker(dockerHost === undefined ? {} : { dockerHost })
   const compose = createCompose({ run, env: clientEnvironment })
   const snapshots = createSnapshots(`${config.stateDir}/snapshots`)
 
@@ -86,6 +96,14 @@ export function createContainers({ config, run, host, mounts, meta, now }: Conta
     ...{ docker, compose, snapshots, stopped, recreate, rollback },
     checks: [...checks, ...insideChecks({ docker, findGateway: gateway })],
     findGateway: gateway,
+    /** What should run, with the containers of it that there are. @throws OpsError */
+    async expected() {
+      const all = await docker.list()
+      return expectedOf(all, expected.get(), parts.deployment).map((each) => ({
+        ...{ key: keyOf(each), name: each.name },
+        id: containerOf(all, each)?.id,
+      }))
+    },
     /** Follows the engine's events. @param nudge looks at what may have changed. @returns the way to stop. */
     follow: (nudge: (check: string) => void) =>
       docker.follow((event) => {

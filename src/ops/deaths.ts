@@ -52,7 +52,7 @@ export interface Restarts {
 
 /** Keeps the deaths that nobody asked for, for as long as a crash loop is looked for. */
 export function createDeaths(keptMs: number, restarts: Restarts) {
-  const asked = new Set<string>()
+  const asked = new Map<string, number>()
   const outOfMemory = new Map<string, number>()
   const counts = new Map(Object.entries(restarts.get()))
   const deaths = new Map<string, (Death & { number: number })[]>()
@@ -71,32 +71,41 @@ export function createDeaths(keptMs: number, restarts: Restarts) {
     restarts.set(Object.fromEntries(counts))
   }
 
+  /** A death that the restart count told of before its event came: the event says more of it. */
+  function countedBefore(id: string, at: number) {
+    return deaths.get(id)?.find((death) => death.exitCode === undefined && death.at >= at)
+  }
+
   return {
     note({ id: longId, action, at, exitCode, signal }: ContainerEvent): void {
       const id = short(longId)
-      if (action === 'kill' && ENDING.includes(signal ?? '')) asked.add(id)
+      if (action === 'kill' && ENDING.includes(signal ?? '')) asked.set(id, at)
       if (action === 'start') asked.delete(id)
       if (action === 'oom') outOfMemory.set(id, at)
       if (action === 'destroy') for (const each of [asked, outOfMemory, counts, deaths, told]) each.delete(id)
       if (action !== 'die') return
       const oom = at - (outOfMemory.get(id) ?? Number.NEGATIVE_INFINITY) < OOM_MS
+      outOfMemory.delete(id)
       if (asked.has(id) && !oom) return
-      told.set(id, (told.get(id) ?? 0) + 1)
+      const counted = countedBefore(id, at)
+      if (counted)
+        deaths.set(
+          id,
+          (deaths.get(id) ?? []).filter((death) => death !== counted),
+        )
+      else told.set(id, (told.get(id) ?? 0) + 1)
       if (exitCode !== 0) add(id, { at, oom, ...(exitCode !== undefined && { exitCode }) })
     },
     /** Reads the restart count: what it has beyond the events are deaths that no event told of. */
-    read({ id: longId, restartCount, restartPolicy, oomKilled }: Container, now: number): void {
+    read({ id: longId, restartCount, restartPolicy, state, oomKilled }: Container, now: number): void {
       const id = short(longId)
-      const before = counts.get(id) ?? restartCount
+      const known = counts.get(id) ?? restartCount
       count(id, restartCount)
       // Somebody started it by hand, or the engine was started: its count began anew.
-      if (restartCount < before) {
-        told.delete(id)
-        return
-      }
+      const before = restartCount < known ? 0 : known
       const missed = Math.min(restartCount - before - (told.get(id) ?? 0), MOST)
-      // The engine counts a restart only when it begins: an event may be ahead of its count.
-      if (missed < 0 && restartPolicy !== 'no') told.set(id, -missed)
+      // An event may be ahead of its count, but not of a restart that will never be.
+      if (missed < 0 && restartPolicy !== 'no' && state !== 'exited') told.set(id, -missed)
       else told.delete(id)
       for (let n = 0; n < missed; n += 1) add(id, { at: now, oom: oomKilled })
     },
@@ -113,7 +122,10 @@ export function createDeaths(keptMs: number, restarts: Restarts) {
     /** @param ids of all containers that there are. */
     forget(now: number, ids: readonly string[]): void {
       const present = new Set(ids.map(short))
-      for (const id of counts.keys()) if (!present.has(id)) counts.delete(id)
+      for (const each of [counts, told]) for (const id of each.keys()) if (!present.has(id)) each.delete(id)
+      // The list may be older than the newest events.
+      for (const each of [asked, outOfMemory])
+        for (const [id, at] of each) if (!present.has(id) && now - at >= keptMs) each.delete(id)
       for (const [id, all] of deaths) {
         const kept = all.filter(({ at }) => now - at < keptMs)
         if (kept.length > 0) deaths.set(id, kept)

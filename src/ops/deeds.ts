@@ -92,6 +92,8 @@ export function createDeeds(options: { store: Store; audit: Audit; meta: Meta; n
       for (const { id } of cut) audit.end(id, 'interrupted', 'opsbot was stopped in the middle', now())
       return cut
     },
+    /** Asks running deeds to end, and begins no more. */
+    halt: () => stopping.abort(),
     /** Asks running deeds to end and waits for them, for this long at most. Those left are settled at the next start. */
     async drain(timeoutMs: number): Promise<void> {
       stopping.abort()

@@ -89,12 +89,14 @@ export function expectedOf(
   const found = containers
     .filter(({ compose, name }) => (project && compose?.project === project) || name === gateway?.name)
     .map(({ name, compose }): Expected => ({ name, ...(compose && { compose }) }))
-  const named = options.watched.map((name): Expected => ({ name, named: true }))
-  const all = [
-    ...found,
-    ...named,
-    ...known.filter((each) => !each.named && each.compose?.project === project),
-  ]
+  const kept = known.filter((each) => !each.named && each.compose?.project === project)
+  // A gateway that was configured by name and never seen is missed by that name.
+  const { gatewayContainer } = options
+  const configured = gatewayContainer && found.length + kept.length === 0 ? [gatewayContainer] : []
+  const named = [...options.watched, ...configured]
+    .filter((name) => ![...found, ...kept].some((each) => each.name === name))
+    .map((name): Expected => ({ name, named: true }))
+  const all = [...found, ...named, ...kept]
   return [...new Map(all.toReversed().map((each) => [keyOf(each), each])).values()].toReversed()
 }
 
@@ -119,11 +121,12 @@ export function containerOf(
  * @throws OpsError when none or several fit.
  */
 export function meant(containers: readonly ContainerBrief[], word: string): ContainerBrief {
-  const exact = containers.filter(({ name, compose }) => name === word || compose?.service === word)
-  const begun = containers.filter(
-    ({ name, id }) => name.startsWith(word) || (word.length >= 4 && id.startsWith(word)),
-  )
-  const fits = exact.length > 0 ? exact : begun
+  const fits =
+    [
+      containers.filter(({ name }) => name === word),
+      containers.filter(({ compose }) => compose?.service === word),
+      containers.filter(({ name, id }) => name.startsWith(word) || (word.length >= 4 && id.startsWith(word))),
+    ].find(({ length }) => length > 0) ?? []
   const [found, another] = fits
   if (!found)
     throw new OpsError(

@@ -3,36 +3,78 @@
 import { readFile } from 'node:fs/promises'
 import { OpsError } from '../errors.ts'
 
-/** What is wrong with one line, if something is. */
-function complaint(line: string): string | undefined {
-  if (/^\s*(#|$)/.test(line)) return undefined
-  const match = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)$/.exec(line)
-  if (!match) return 'is not a NAME=value'
-  const [, name = '', raw = ''] = match
-  const value = raw.trim()
-  if (value === '') return `${name} is empty`
-  if (/^["']/.test(value))
-    return value.length > 1 && value.endsWith(value.charAt(0))
-      ? undefined
-      : `${name} has a quote that does not end`
-  if (/\s/.test(value.replace(/\s+#.*$/, ''))) return `${name} has spaces and no quotes`
-  if (/(PORT|BIND)$/.test(name) && /^(0\.0\.0\.0|\[::\]|\*)(:|$)/.test(value))
-    return `${name} binds to every address: Docker opens it past the firewall`
+/** A variable, over as many lines as its quotes take, or a line that is none. */
+export interface Entry {
+  line: number
+  /** Its lines as they stand there. */
+  text: string
+  name?: string
+  /** What stands behind the `=`, in quotes when it is quoted. */
+  value: string
+  /** What stands behind the closing quote; absent when it never comes. */
+  tail?: string
+}
+
+const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=/
+const QUOTED = /^(["'])(?:\\[\s\S]|(?!\1)[^\\])*\1/
+
+/** The entries of a `.env`; their texts, joined by line breaks, are the file. */
+export function entriesOf(text: string): Entry[] {
+  const lines = text.split('\n')
+  const entries: Entry[] = []
+  for (let at = 0; at < lines.length; ) {
+    const [line = '', ...after] = lines.slice(at)
+    const [before = '', name] = ASSIGNMENT.exec(line) ?? []
+    const rest = name ? line.slice(before.length).trimStart() : ''
+    const isQuoted = /^["']/.test(rest)
+    const whole = [rest, ...after].join('\n')
+    const [quoted] = (isQuoted && QUOTED.exec(whole)) || []
+    const value = isQuoted ? (quoted ?? whole) : name ? line.slice(before.length) : ''
+    const taken = isQuoted ? value.split('\n').length : 1
+    const tail = quoted === undefined ? {} : { tail: whole.slice(quoted.length).split('\n')[0]?.trim() ?? '' }
+    entries.push({
+      ...{ line: at + 1, text: lines.slice(at, at + taken).join('\n'), value },
+      ...(name !== undefined && { name }),
+      ...tail,
+    })
+    at += taken
+  }
+  return entries
+}
+
+/** A name that looks like one. What is written in small and capital letters may be a piece of a key, as its last line. */
+const shown = (name: string) => (/[a-z]/.test(name) && /[A-Z]/.test(name) ? 'its variable' : name)
+
+/** What is wrong with one entry, if something is. */
+function complaint({ text, name, value, tail }: Entry): string | undefined {
+  if (!name) return /^\s*(#|$)/.test(text) ? undefined : 'is not a NAME=value'
+  const isQuoted = /^["']/.test(value)
+  if (isQuoted && tail === undefined) return `${shown(name)} has a quote that does not end`
+  if (isQuoted && !/^(#|$)/.test(tail ?? ''))
+    return value.includes('\n')
+      ? `${shown(name)} has a quote that does not end`
+      : `${shown(name)} goes on behind its quotes`
+  const bare = isQuoted ? value.slice(1, -1) : value.replace(/\s+#.*$/, '').trim()
+  if (bare === '') return `${shown(name)} is empty`
+  if (!isQuoted && /\s/.test(bare)) return `${shown(name)} has spaces and no quotes`
+  if (/(PORT|BIND)$/.test(name) && /^(0\.0\.0\.0|\[::\]|\*)(:|$)/.test(bare))
+    return `${shown(name)} binds to every address: Docker opens it past the firewall`
   return undefined
 }
 
-/** Every line's complaint, and names that stand there twice. */
+/** Every entry's complaint, and names that stand there twice. */
 export function lintEnvironment(text: string): string[] {
   const seen = new Map<string, number>()
-  return text.split('\n').flatMap((line, index) => {
-    const at = index + 1
-    const name = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=/.exec(line)?.[1]
+  return entriesOf(text).flatMap((entry) => {
+    const { line, name } = entry
     const before = name && seen.get(name)
-    if (name) seen.set(name, at)
-    const wrong = complaint(line)
+    if (name) seen.set(name, line)
+    const wrong = complaint(entry)
     return [
-      ...(wrong ? [`line ${at}: ${wrong}`] : []),
-      ...(before ? [`line ${at}: ${name} stands in line ${before} already; the last one counts`] : []),
+      ...(wrong ? [`line ${line}: ${wrong}`] : []),
+      ...(name && before
+        ? [`line ${line}: ${shown(name)} stands in line ${before} already; the last one counts`]
+        : []),
     ]
   })
 }

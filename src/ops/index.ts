@@ -8,11 +8,12 @@ import type { Check } from './checks/index.ts'
 import { opsbotChecks } from './checks/opsbot.ts'
 import { createContainers } from './containers.ts'
 import { createDeeds } from './deeds.ts'
+import type { Docker } from './docker/index.ts'
 import { createHost } from './host.ts'
 import type { Meta, MetaValues } from './meta.ts'
 import { createMounts } from './mounts.ts'
 import { createPulse } from './pulse.ts'
-import { run } from './run.ts'
+import { type Run, run as runHere } from './run.ts'
 import { createRunbooks } from './runbooks/index.ts'
 import { createAlertLog } from './state/alerts.ts'
 import { openState } from './state/index.ts'
@@ -39,13 +40,18 @@ export interface OpsOptions {
   now: () => number
   /** What is looked at instead of the host: for tests. */
   checks?: readonly Check[]
+  /** Spoken with instead of the engine, and looked at besides `checks`: for tests. */
+  docker?: Docker
+  /** Runs programs instead of this machine: for tests. */
+  run?: Run
 }
 
 /**
  * Takes the state directory and wires every system. Nothing runs until `start`.
  * @throws OpsError when another bot holds the state directory or it cannot be used.
  */
-export function createOps({ config, log, redact, now, checks }: OpsOptions) {
+export function createOps(options: OpsOptions) {
+  const { config, log, redact, now, checks, docker, run = runHere } = options
   const unlock = lockDirectory(config.stateDir)
   const startedAt = now()
   const state = openState({ directory: config.stateDir, redact, now: startedAt })
@@ -69,7 +75,10 @@ export function createOps({ config, log, redact, now, checks }: OpsOptions) {
   const mounts = createMounts({ run })
   const systemd = createSystemd({ run, notifySocket: config.supervisor.notifySocket })
 
-  const containers = createContainers({ config, run, host, mounts, meta, now })
+  const containers = createContainers({
+    ...{ config, run, host, mounts, meta, now },
+    ...(docker && { docker }),
+  })
   const runbooks = createRunbooks({ deeds, cards, runs, now })
 
   let notedAlive = 0
@@ -84,7 +93,8 @@ export function createOps({ config, log, redact, now, checks }: OpsOptions) {
     meta.set('aliveAt', notedAlive)
   }
   const all = [
-    ...(checks ?? [...hostChecks({ host, mounts, systemd, limits: config.limits }), ...containers.checks]),
+    ...(checks ?? hostChecks({ host, mounts, systemd, limits: config.limits })),
+    ...(checks && !docker ? [] : containers.checks),
     ...opsbotChecks({ store, jobs, chats, now }),
   ]
   const watch = createWatch({

@@ -9,6 +9,8 @@ export interface MetaValues {
   frozen: { by: string; at: number }
   /** When this process was last known to run. */
   aliveAt: number
+  /** What was asked of whom, by chat and person: the command line that asks, never an answer. */
+  asked: Record<string, { line: string; expiresAt: number }>
   /** Hash of the chat menu that Telegram was last told, by scope. */
   menu: Record<string, string>
   /** The containers that were expected to run at the last look. */

@@ -2,9 +2,9 @@
 
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { parseEnv } from 'node:util'
 import { OpsError } from '../errors.ts'
 import type { ComposeLabels, Container } from './docker/index.ts'
+import { entriesOf } from './envfile.ts'
 
 export interface Snapshot {
   /** Its directory's name: `20261120-140201-openclaw-gateway`. */
@@ -40,22 +40,15 @@ const envFilesOf = ({ workingDir, environmentFiles }: ComposeLabels) =>
 /** The old text, with the present values of its credentials and of those that came since. */
 export function keepCredentials(old: string, present: string): string {
   const now = new Map(
-    present.split('\n').flatMap((line) => {
-      const name = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=/.exec(line)?.[1]
-      return name && CREDENTIAL.test(name) ? [[name, line] as const] : []
-    }),
+    entriesOf(present).flatMap(({ name, text }) =>
+      name && CREDENTIAL.test(name) ? [[name, text] as const] : [],
+    ),
   )
-  const lines = old.split('\n').map((line) => {
-    const name = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=/.exec(line)?.[1] ?? ''
-    const newer = now.get(name)
-    now.delete(name)
-    return newer ?? line
-  })
-  const known = parseEnv(old)
-  const added = [...now].filter(([name]) => !(name in known)).map(([, line]) => line)
-  return added.length > 0
-    ? `${lines.join('\n').replace(/\n?$/, '\n')}${added.join('\n')}\n`
-    : lines.join('\n')
+  const entries = entriesOf(old)
+  const known = new Set(entries.map(({ name }) => name))
+  const kept = entries.map(({ name = '', text }) => now.get(name) ?? text).join('\n')
+  const added = [...now].filter(([name]) => !known.has(name)).map(([, text]) => text)
+  return added.length > 0 ? `${kept.replace(/\n?$/, '\n')}${added.join('\n')}\n` : kept
 }
 
 /** Writes beside and renames, so that a reader sees the old or the new file whole; owner and mode stay. */

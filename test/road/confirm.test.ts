@@ -177,21 +177,17 @@ describe.concurrent('a name that has to be typed', () => {
 
   it.for<[string, (yard: Rig & { state: { basis: string } }) => unknown, string, string]>([
     ['is wrong', () => {}, 'opencla', 'That is not "openclaw": nothing was done.'],
-    ['comes after two minutes', ({ clock }) => clock.pass(121_000), 'openclaw', 'my question ran out'],
+    [
+      'comes after two minutes',
+      ({ clock }) => clock.pass(121_000),
+      'openclaw',
+      'My question ran out: nothing was done.',
+    ],
     [
       'is for another plan',
       ({ state }) => Object.assign(state, { basis: 'b' }),
       'openclaw',
       'It changed in the meantime',
-    ],
-    [
-      'comes after a restart',
-      async ({ stop, start }) => {
-        await stop()
-        await start()
-      },
-      'openclaw',
-      'I only understand commands',
     ],
   ])('does nothing when it %s', async ([, between, typed, answer], { onTestFinished: after }) => {
     const yard = await createYard(after)
@@ -200,6 +196,19 @@ describe.concurrent('a name that has to be typed', () => {
     expect((await yard.ask(ANN, typed)).text).toContain(answer)
     await yard.ask(ANN, 'openclaw')
     expect(yard.done).toEqual([])
+  })
+
+  it('is asked again after a restart, because the words were not kept', async ({ onTestFinished: after }) => {
+    const yard = await createYard(after)
+    await yard.ask(ANN, '/wipe')
+    await yard.stop()
+    await yard.start()
+    const again = (await yard.ask(ANN, 'openclaw')).text
+    expect(again).toContain('I was restarted before I could read your answer')
+    expect(again).toContain('Type openclaw to do it.')
+    expect(yard.done).toEqual([])
+    expect((await yard.ask(ANN, 'openclaw')).text).toContain('Done: wipe')
+    expect(yard.done).toEqual(['wipe'])
   })
 
   it('that waited for a minute does nothing', async ({ onTestFinished: after }) => {

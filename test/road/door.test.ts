@@ -136,6 +136,8 @@ describe.concurrent('in the group', () => {
   it('talk among people is left alone', async ({ onTestFinished: after }) => {
     const rig = await createRig({ ...inGroup, after })
     rig.telegram.say({ chat: OPS, from: ANN, text: 'the disk again?' })
+    // The gateway's own bot has commands too.
+    for (const text of ['/model opus', '/', '/😀']) rig.telegram.say({ chat: OPS, from: ANN, text })
     expect(await callsBesides(rig)).toEqual([])
   })
 
@@ -303,7 +305,7 @@ describe.concurrent('an owner who types and presses nonsense', () => {
   it('any words behind any command get an answer, and break nothing', async ({ onTestFinished: after }) => {
     const rig = await createRig({ ...settings, after })
     await rig.see('a')
-    const name = fc.constantFrom(...names(rig), `${'x'.repeat(31)}😀`, '')
+    const name = fc.constantFrom(...names(rig), 'x'.repeat(32))
     await fc.assert(
       fc.asyncProperty(name, fc.array(noise, { minLength: 1, maxLength: 3 }), async (command, words) => {
         // In the group, where an answer names what it answers.

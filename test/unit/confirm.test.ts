@@ -2,11 +2,11 @@
 
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createAsking } from '../../src/bot/ask.ts'
+import { type Asked, type AskedLog, createAsking } from '../../src/bot/ask.ts'
 import { createClaim } from '../../src/bot/claim.ts'
 import { command, type Person, type Place } from '../../src/bot/command.ts'
 import { CONFIRM_MS, createConfirmations } from '../../src/bot/confirm.ts'
-import { T0 } from './help.ts'
+import { MINUTE, T0 } from './help.ts'
 
 const ann: Person = { id: 11, name: 'Ann', role: 'owner' }
 const bob: Person = { id: 22, name: 'Bob', role: 'owner' }
@@ -81,11 +81,25 @@ describe('a confirmation', () => {
   })
 })
 
+/** What was asked, as the state keeps it beyond a process. */
+function createAskedLog(): AskedLog {
+  let asked: Asked = {}
+  return {
+    get: () => asked,
+    set: (now) => {
+      asked = now
+    },
+  }
+}
+
 describe('a question', () => {
-  const question = (expiresAt = T0 + 10) => ({ answer: () => ({ title: 'thanks' }), expiresAt })
+  const question = (line = '/drop it', expiresAt = T0 + 10) => ({
+    ...{ line, expiresAt },
+    answer: () => ({ title: 'thanks' }),
+  })
 
   it('waits for one person in one chat, and is answered once', () => {
-    const asking = createAsking()
+    const asking = createAsking(createAskedLog())
     const asked = question()
     asking.ask(ann, here, asked)
     for (const [person, place] of [
@@ -97,25 +111,33 @@ describe('a question', () => {
       expect(asking.take(person, place, T0)).toBeUndefined()
     }
     expect(asking.waits(ann, here, T0)).toBe(true)
-    expect(asking.take(ann, here, T0)).toBe(asked)
+    expect(asking.take(ann, here, T0)).toEqual({ state: 'open', line: '/drop it', answer: asked.answer })
     expect(asking.take(ann, here, T0)).toBeUndefined()
   })
 
-  it('runs out', () => {
-    const asking = createAsking()
+  it('runs out, and can be asked again for a while', () => {
+    const asking = createAsking(createAskedLog())
     asking.ask(ann, here, question())
     expect([T0 + 9, T0 + 10].map((now) => asking.waits(ann, here, now))).toEqual([true, false])
-    expect(asking.take(ann, here, T0 + 10)).toBeUndefined()
+    expect(asking.take(ann, here, T0 + 10)).toEqual({ state: 'expired', line: '/drop it' })
+    asking.ask(ann, here, question())
+    expect(asking.take(ann, here, T0 + 10 + 15 * MINUTE)).toBeUndefined()
   })
 
-  it('gives way to a newer one, and can be dropped', () => {
-    const asking = createAsking()
-    const newer = question()
-    asking.ask(ann, here, question())
-    asking.ask(ann, here, newer)
-    expect(asking.take(ann, here, T0)).toBe(newer)
-    asking.ask(ann, here, newer)
-    expect([asking.drop(ann, here), asking.drop(ann, here)]).toEqual([true, false])
+  it('gives way to a newer one', () => {
+    const asking = createAsking(createAskedLog())
+    asking.ask(ann, here, question('/drop it'))
+    asking.ask(ann, here, question('/drop another'))
+    expect(asking.take(ann, here, T0)).toMatchObject({ state: 'open', line: '/drop another' })
+  })
+
+  it('is lost with its process, but not what it asked', () => {
+    const log = createAskedLog()
+    createAsking(log).ask(ann, here, question())
+    const later = createAsking(log)
+    expect(later.waits(ann, here, T0)).toBe(false)
+    expect(later.take(ann, here, T0)).toEqual({ state: 'lost', line: '/drop it' })
+    expect([later.take(ann, here, T0), log.get()]).toEqual([undefined, {}])
   })
 })
 
@@ -123,9 +145,10 @@ describe('a claim', () => {
   it('is good once, and answers with the line to add', () => {
     const claim = createClaim()
     expect(claim.code).toMatch(/^[0-9a-f]{20}$/)
-    const page = claim.redeem(`/claim ${claim.code}`, 42)
-    expect(page?.lines).toContainEqual({ code: 'OPSBOT_OWNERS=42' })
-    expect([claim.open(), claim.redeem(`/claim ${claim.code}`, 42)]).toEqual([false, undefined])
+    expect(claim.fits(`/claim ${claim.code}`)).toBe(true)
+    expect(claim.fits(`/claim@ops_bot ${claim.code}`)).toBe(true)
+    expect(claim.redeem(42)?.lines).toContainEqual({ code: 'OPSBOT_OWNERS=42' })
+    expect([claim.fits(`/claim ${claim.code}`), claim.redeem(42)]).toEqual([false, undefined])
   })
 
   it.each([
@@ -134,10 +157,9 @@ describe('a claim', () => {
     '/claim 0',
     `/claim ${'0'.repeat(20)}`,
     `/claim ${'ü'.repeat(10)}`,
+    `/claim ${'ü'.repeat(20)}`,
     '/claim undefined',
-  ])('"%s" is silence, and the code stays good', (text) => {
-    const claim = createClaim()
-    expect(claim.redeem(text, 42)).toBeUndefined()
-    expect(claim.open()).toBe(true)
+  ])('"%s" does not fit', (text) => {
+    expect(createClaim().fits(text)).toBe(false)
   })
 })

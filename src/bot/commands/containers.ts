@@ -2,14 +2,17 @@
 
 import { z } from 'zod'
 import { OpsError } from '../../errors.ts'
-import { keyOf, meant } from '../../ops/deployment.ts'
+import { meant } from '../../ops/deployment.ts'
 import type { Container, ContainerBrief } from '../../ops/docker/index.ts'
 import type { Ops } from '../../ops/index.ts'
 import { ago, bytes, duration, percent, plural } from '../../ops/words.ts'
 import { type Call, type Command, command, lengthOfTime, type Plan } from '../command.ts'
 import { MARKS, type Mark, type Page, type Text } from '../page.ts'
 
-type ContainerOps = Pick<Ops, 'docker' | 'findGateway' | 'config' | 'deeds' | 'stopped' | 'watch'>
+type ContainerOps = Pick<
+  Ops,
+  'docker' | 'findGateway' | 'expected' | 'config' | 'deeds' | 'stopped' | 'watch'
+>
 
 const LINES = { usual: 50, most: 5_000 }
 const STOP_SECONDS = 330
@@ -73,6 +76,18 @@ export function containerCommands(ops: ContainerOps): Command[] {
 
   const find = async (word: string) => meant(await docker.list(), word)
 
+  /** One that should run: nothing is done to any other. */
+  async function findOurs(word: string): Promise<ContainerBrief & { key: string }> {
+    const brief = await find(word)
+    const expected = await ops.expected()
+    const ours = expected.find(({ id }) => id === brief.id)
+    if (!ours)
+      throw new OpsError(
+        `${brief.name} is none of the containers that should run here: ${expected.map(({ name }) => name).join(', ') || 'there are none'}. WATCH_CONTAINERS adds to them.`,
+      )
+    return { ...brief, key: ours.key }
+  }
+
   async function ps(): Promise<Page> {
     const all = (await docker.list()).sort((a, b) => a.name.localeCompare(b.name))
     const running = all.filter(({ state }) => state === 'running')
@@ -115,7 +130,7 @@ export function containerCommands(ops: ContainerOps): Command[] {
   const simplePlan =
     (what: string, argv: (name: string, brief: ContainerBrief) => string[]) =>
     async ({ args }: Call<{ container: string }>): Promise<Plan> => {
-      const brief = await find(args.container)
+      const brief = await findOurs(args.container)
       const { id, name, status } = brief
       const details = [{ code: argv(name, brief).join(' ') }]
       return { basis: id, page: { title: `${what} ${name}?`, lines: [status], details } }
@@ -126,9 +141,9 @@ export function containerCommands(ops: ContainerOps): Command[] {
     { args, person }: Call<{ container: string }>,
     verb: string,
     done: string,
-    deed: (brief: ContainerBrief) => Promise<void>,
+    deed: (brief: ContainerBrief & { key: string }) => Promise<void>,
   ): Promise<Page> {
-    const brief = await find(args.container)
+    const brief = await findOurs(args.container)
     const gateway = await ops.findGateway().catch(() => undefined)
     const ours = brief.compose && brief.compose.project === gateway?.compose?.project
     const { done: ended } = deeds.perform(
@@ -225,7 +240,7 @@ export function containerCommands(ops: ContainerOps): Command[] {
       run: (call) =>
         act(call, 'up', 'was started.', async (brief) => {
           await (brief.state === 'paused' ? docker.unpause(brief.id) : docker.start(brief.id))
-          stopped.clear(keyOf(brief))
+          stopped.clear(brief.key)
         }),
     }),
     command({
@@ -237,8 +252,12 @@ export function containerCommands(ops: ContainerOps): Command[] {
       plan: simplePlan('Stop', (name) => ['docker', 'stop', '-t', `${STOP_SECONDS}`, name]),
       run: (call) =>
         act(call, 'down', 'was stopped.', async (brief) => {
-          stopped.set(keyOf(brief), call.person.name)
-          await docker.stop(brief.id, STOP_SECONDS)
+          stopped.set(brief.key, call.person.name)
+          await docker.stop(brief.id, STOP_SECONDS).catch((error) => {
+            // It may go on running: a later death of it is not ours.
+            stopped.clear(brief.key)
+            throw error
+          })
         }),
     }),
   ]

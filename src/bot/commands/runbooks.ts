@@ -1,6 +1,7 @@
 // Runbooks: /recreate, /rollback, /cancel.
 
 import { z } from 'zod'
+import { OpsError } from '../../errors.ts'
 import type { Ops } from '../../ops/index.ts'
 import type { Runbook, RunbookPlan } from '../../ops/runbooks/index.ts'
 import type { RollbackInput } from '../../ops/runbooks/rollback.ts'
@@ -19,6 +20,12 @@ const rollbackInput = ({
   ...(snapshot !== undefined && { snapshotId: snapshot }),
   credentials: credentials !== undefined,
 })
+
+/** Newer credentials stay newer, unless an owner will have the old ones. */
+function checkCredentials({ args, person }: Call<{ credentials?: string | undefined }>): void {
+  if (args.credentials !== undefined && person.role !== 'owner')
+    throw new OpsError('Only an owner brings older credentials back: leave the word away.')
+}
 
 /** A runbook's plan as what is to be confirmed. */
 function planPage(title: string, { findings, commands, target }: RunbookPlan<unknown>): Page {
@@ -76,7 +83,10 @@ export function runbookCommands({ runbooks, recreate, rollback }: RunbookOps): C
           .optional()
           .describe('"credentials": older tokens come back too'),
       }),
-      plan: ({ args }) => planned(rollback, rollbackInput(args)),
+      plan(call) {
+        checkCredentials(call)
+        return planned(rollback, rollbackInput(call.args))
+      },
       run: (call) => start(rollback, rollbackInput(call.args), call),
     }),
     command({

@@ -63,6 +63,12 @@ export function createDockerChecks(options: DockerCheckOptions) {
   let accounted = 0
   let engine: EngineError | undefined
 
+  const loop = (each: Expected) => ({
+    key: `crashloop/${keyOf(each)}`,
+    area: 'docker',
+    title: `Container ${each.name} keeps dying`,
+    because: ENGINE.key,
+  })
   const subject = (each: Expected) => ({
     key: `container/${keyOf(each)}`,
     area: 'docker',
@@ -96,7 +102,9 @@ export function createDockerChecks(options: DockerCheckOptions) {
       const after = trouble ? '' : ' It runs again.'
       // Without its exit code it may have been a restart of its own.
       const verdict = trouble || last.oom || last.exitCode !== undefined ? 'bad' : 'warn'
-      return { ...self, verdict, proof: true, why: `It ${causeOf(last)}.${after}`, actions }
+      // The engine has just told of it, whatever it was like before.
+      const { because, ...free } = self
+      return { ...free, verdict, proof: true, why: `It ${causeOf(last)}.${after}`, actions }
     }
     if (trouble) return { ...self, ...trouble, actions }
     const up = container.startedAt === undefined ? '' : `, up ${duration(now() - container.startedAt)}`
@@ -104,20 +112,12 @@ export function createDockerChecks(options: DockerCheckOptions) {
   }
 
   function observeLoop(each: Expected, container: Container): Observation {
-    const { name } = each
     const recent = deaths.since(container.id, now() - LOOP.withinMs)
-    const self = { key: `crashloop/${keyOf(each)}`, area: 'docker', title: `Container ${name} keeps dying` }
+    const self = loop(each)
     const last = recent.at(-1)
     if (!last || recent.length < LOOP.deaths) return { ...self, verdict: 'ok', why: 'It does not die often.' }
     const why = `${plural(recent.length, 'death')} in ${duration(LOOP.withinMs)}; the last time it ${causeOf(last)}.`
-    return {
-      ...self,
-      verdict: 'bad',
-      proof: true,
-      why,
-      actions: actionsFor(each),
-      because: ENGINE.key,
-    }
+    return { ...self, verdict: 'bad', proof: true, why, actions: actionsFor(each) }
   }
 
   async function lookAt(
@@ -158,7 +158,9 @@ export function createDockerChecks(options: DockerCheckOptions) {
       return seen.flat()
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
-      return before.map((each) => ({ ...subject(each), verdict: 'unknown', why: error.message }))
+      return before
+        .flatMap((each) => [subject(each), loop(each)])
+        .map((each) => ({ ...each, verdict: 'unknown', why: error.message }))
     }
   }
 
@@ -170,8 +172,10 @@ export function createDockerChecks(options: DockerCheckOptions) {
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       engine = error
-      // With nothing ever seen there is no Docker here, and nothing to watch.
-      if (error.state === 'absent' && expected.get().length === 0)
+      // With nothing ever seen and nothing configured there is no Docker here, and nothing to watch.
+      const { gatewayContainer, watched } = deployment
+      const wanted = expected.get().length + watched.length > 0 || gatewayContainer !== undefined
+      if (error.state === 'absent' && !wanted)
         return [{ ...ENGINE, verdict: 'absent', why: 'Docker is not installed here.' }]
       return [
         { ...ENGINE, verdict: 'bad', why: `${error.message} Its containers are not seen while this lasts.` },
@@ -184,10 +188,11 @@ export function createDockerChecks(options: DockerCheckOptions) {
     const each = expected.get().find((one) => keyOf(one) === name)
     const brief = each && containerOf(await docker.list(), each)
     if (!brief) return []
+    // What cannot be had (its log driver may keep nothing) does not cost the rest.
     const [container, log, heaviest] = await Promise.all([
-      docker.inspect(brief.id),
-      docker.logs(brief.id, { lines: LOG_LINES }),
-      docker.heaviest(3),
+      docker.inspect(brief.id).catch(() => undefined),
+      docker.logs(brief.id, { lines: LOG_LINES }).catch(() => ''),
+      docker.heaviest(3).catch(() => []),
     ])
     const health = container?.health?.lastOutput
     return [

@@ -31,7 +31,7 @@ export function insideChecks({ docker, findGateway }: InsideOptions): Check[] {
    * A check of the running gateway. With the engine away, or the gateway not running, what was seen last is unknown:
    * another alert tells why.
    */
-  function check(name: string, look: (gateway: Container) => Promise<Observation[]>): Check {
+  function check(name: string, look: (gateway: Container) => Promise<Observation[]>, running = true): Check {
     let last: Observation[] = []
     const unseen = (why: string) => last.map((seen): Observation => ({ ...seen, verdict: 'unknown', why }))
     return {
@@ -41,7 +41,7 @@ export function insideChecks({ docker, findGateway }: InsideOptions): Check[] {
         try {
           const brief = await findGateway()
           const gateway = brief && (await docker.inspect(brief.id))
-          if (gateway?.state !== 'running') return unseen('The gateway does not run.')
+          if (!gateway || (running && gateway.state !== 'running')) return unseen('The gateway does not run.')
           last = await look(gateway)
           return last
         } catch (error) {
@@ -87,6 +87,8 @@ export function insideChecks({ docker, findGateway }: InsideOptions): Check[] {
   }
 
   async function runtime({ runtime: wanted }: Container): Promise<Observation[]> {
+    // Engines before 1.12 named none.
+    if (!wanted) return []
     const runtimes = await docker.runtimes()
     const self = { key: 'runtime', area: 'docker', title: `The runtime ${wanted} is missing` }
     return runtimes.includes(wanted)
@@ -94,5 +96,5 @@ export function insideChecks({ docker, findGateway }: InsideOptions): Check[] {
       : [{ ...self, verdict: 'bad', why: 'Docker does not know it: the gateway cannot be started again.' }]
   }
 
-  return [check('tmpfs', tmpfs), check('nested', nested), check('runtime', runtime)]
+  return [check('tmpfs', tmpfs), check('nested', nested), check('runtime', runtime, false)]
 }

@@ -161,6 +161,10 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
   }
 
   const isGone = (error: unknown) => (error as { statusCode?: number }).statusCode === 404
+  /** What is asked for is so already: nothing is wrong with that. */
+  const unlessSo = (error: unknown) => {
+    if ((error as { statusCode?: number }).statusCode !== 304) throw error
+  }
 
   return {
     engine: () =>
@@ -211,13 +215,17 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
       }),
     exec: execute,
     start: (id) =>
-      ask(async (engine, abortSignal) => void (await engine.getContainer(id).start({ abortSignal })), 60_000),
+      ask(
+        async (engine, abortSignal) =>
+          void (await engine.getContainer(id).start({ abortSignal }).catch(unlessSo)),
+        60_000,
+      ),
     unpause: (id) =>
       ask(async (engine, abortSignal) => void (await engine.getContainer(id).unpause({ abortSignal }))),
     stop: (id, graceSeconds) =>
       ask(
         async (engine, abortSignal) =>
-          void (await engine.getContainer(id).stop({ t: graceSeconds, abortSignal })),
+          void (await engine.getContainer(id).stop({ t: graceSeconds, abortSignal }).catch(unlessSo)),
         graceSeconds * 1_000 + 20_000,
       ),
     restart: (id, graceSeconds) =>

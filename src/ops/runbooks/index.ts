@@ -106,8 +106,17 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
       show()
     }
     const signal = AbortSignal.any([cancel.signal, stopping])
+    /** Takes back what was done so far, unless it is too late for that. */
+    async function giveUp(last: number): Promise<never> {
+      const left = card.cancellable ? await takeBack(last, book, context, set) : []
+      if (left.length > 0) {
+        card.state = 'failed'
+        throw new OpsError(`Not all of it could be taken back: ${left.join(', ')}.`)
+      }
+      throw new OpsError(cancel.signal.aborted ? 'It was cancelled.' : 'opsbot was stopped.')
+    }
     for (const [index, step] of book.steps.entries()) {
-      if (signal.aborted) return await takeBack(index, book, context, set)
+      if (signal.aborted) return await giveUp(index - 1)
       if (step.final) card.cancellable = false
       set(index, { state: 'running', startedAt: now() })
       let shownAt = 0
@@ -122,24 +131,31 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
         set(index, { state: 'done', endedAt: now(), note: note ?? '' })
       } catch (error) {
         set(index, { state: 'failed', endedAt: now(), note: messageOf(error) })
-        if (cancel.signal.aborted) return await takeBack(index, book, context, set)
+        if (signal.aborted) return await giveUp(index)
         throw error
       }
     }
     card.state = 'done'
   }
 
+  /** Undoes the steps up to this one, last first. @returns the names of those for which that failed. */
   async function takeBack<C>(
     from: number,
     { steps }: Runbook<unknown, C>,
     context: C,
     set: (index: number, change: Partial<StepRow>) => void,
-  ): Promise<never> {
+  ): Promise<string[]> {
+    const left: string[] = []
     for (let index = from; index >= 0; index -= 1) {
-      const undo = steps[index]?.undo
-      if (undo) set(index, { state: 'undone', note: await undo(context) })
+      const { name = '', undo } = steps[index] ?? {}
+      try {
+        if (undo) set(index, { state: 'undone', note: await undo(context) })
+      } catch (error) {
+        left.push(name)
+        set(index, { state: 'failed', note: messageOf(error) })
+      }
     }
-    throw new OpsError('It was cancelled.')
+    return left
   }
 
   /** One run to its end; the card tells how it went whatever happens. */
@@ -154,16 +170,18 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
     try {
       await walk(run, book, context, stopping)
     } catch (error) {
-      card.state = cancel.signal.aborted ? 'cancelled' : 'failed'
+      const cancelled = cancel.signal.aborted && card.state !== 'failed'
+      card.state = cancelled ? 'cancelled' : stopping.aborted ? 'interrupted' : 'failed'
       card.left = await book
         .found(context)
         .catch((failure) => `What is left could not be seen: ${messageOf(failure)}`)
-      if (card.state === 'failed') card.actions = book.mend?.(context, deedId) ?? []
+      if (!cancelled) card.actions = book.mend?.(context, deedId) ?? []
       throw error
     } finally {
       card.cancellable = false
       card.endedAt = now()
-      runs.end(deedId, now())
+      // What we were stopped in is left open: the next start tells of it, with the state found then.
+      if (card.state !== 'interrupted') runs.end(deedId, now())
       cards.revise(cardId, card)
       live.delete(deedId)
     }
@@ -219,8 +237,10 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
         const book = books.find(({ name }) => name === runbook)
         const before = cards.card(cardId)?.facts as RunbookCard | undefined
         const left = await book?.found(context as never).catch(messageOf)
-        runs.end(deedId, now())
-        if (!before) continue
+        if (!before) {
+          runs.end(deedId, now())
+          continue
+        }
         const facts: RunbookCard = {
           ...before,
           ...{ state: 'interrupted', cancellable: false, endedAt: now(), steps: runs.steps(deedId) },
@@ -229,6 +249,7 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
         }
         cards.revise(cardId, facts)
         cards.raise({ kind: 'runbook', audience: 'owners', facts, ring: true }, now())
+        runs.end(deedId, now())
       }
     },
   }

@@ -55,7 +55,10 @@ export function createRecreate(
   }
 
   async function roomFindings(): Promise<Finding[]> {
-    const { diskBytes, memoryBytes } = await room()
+    const free = await room().catch(messageOf)
+    if (typeof free === 'string')
+      return [{ level: 'warn', text: `how much room is left was not seen: ${free}` }]
+    const { diskBytes, memoryBytes } = free
     return [
       ...(diskBytes < ROOM.diskBytes
         ? [{ level: 'warn' as const, text: `only ${bytes(diskBytes)} of disk are free` }]
@@ -123,7 +126,7 @@ export function createRecreate(
     const findings = await Promise.all([
       orBlock(service.then((made) => composeFindings(project, made, container))),
       orBlock(environmentFindings(envPathOf(project))),
-      orBlock(roomFindings()),
+      roomFindings(),
     ])
     const made = await service.catch(() => undefined)
     const argv = compose.recreateArgv(project)

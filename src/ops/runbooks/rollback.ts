@@ -50,16 +50,18 @@ export function createRollback(
     const argv = compose.recreateArgv(project)
     const graceSeconds = Math.max(GRACE_SECONDS, now?.stopSeconds ?? 0)
     const sameImage = now?.imageId === container.imageId
+    const shortImage = container.imageId.slice(7, 19)
+    const here = await docker.hasImage(container.imageId)
     return {
       target: `${project.service} to ${id}`,
       findings: [
         { level: 'ok', text: `files: ${files.map(({ from }) => from).join(', ')}` },
-        {
-          level: 'ok',
-          text: sameImage
-            ? 'the image is the same'
-            : `the image goes back to ${container.imageId.slice(7, 19)}`,
-        },
+        here
+          ? {
+              level: 'ok',
+              text: sameImage ? 'the image is the same' : `the image goes back to ${shortImage}`,
+            }
+          : { level: 'block', text: `the image ${shortImage} of that time is not here any more` },
         input.credentials
           ? { level: 'warn', text: 'credentials go back too: older tokens may be dead' }
           : { level: 'ok', text: 'credentials in .env stay as they are now' },

@@ -124,6 +124,9 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
         throw new OpsError(
           `It ${causeOf({ exitCode: container.exitCode, oom: container.oomKilled })} while starting.`,
         )
+      const period = container?.startPeriodMs ?? 0
+      if (health?.status === 'unhealthy' && (period > 0 || now() - began > SLACK_MS))
+        throw new OpsError('It runs, and its health check fails.')
       if (container) {
         const phase = phaseOf(await docker.logs(container.id, { lines: 50 }).catch(() => ''))
         progress(`${phase ?? health?.status ?? state}, ${duration(now() - began)}`)
