@@ -1,78 +1,20 @@
 // The checks of the host against a real kernel: disks that fill up, fail, turn read-only and hang.
 
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { beforeEach, expect, it, onTestFinished, type TestContext } from 'vitest'
+import { beforeEach, expect, it, onTestFinished } from 'vitest'
 import { mountChecks } from '../../src/ops/checks/mounts.ts'
 import { createMounts } from '../../src/ops/mounts.ts'
 import { run } from '../../src/ops/run.ts'
 import { createSystemd } from '../../src/ops/systemd.ts'
+import { createRig, needs, needsRoot, sh, there } from './rig.ts'
 
-const sh = (file: string, ...args: string[]) => execFileSync(file, args, { encoding: 'utf8', stdio: 'pipe' })
-const there = (path: string) => {
-  try {
-    accessSync(path)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Without what it needs a test is skipped and says why; on CI it fails, because there nobody reads of skips. */
-function needs(context: TestContext, met: boolean, why: string) {
-  if (met) return
-  if (process.env.CI === 'true') throw new Error(why)
-  context.skip(why)
-}
-
-beforeEach((context) => {
-  needs(context, process.getuid?.() === 0, 'mounting needs root')
-})
-
-/** A new directory that is unmounted and removed at the end, however the test ends. */
-function mountPoint(): string {
-  const point = mkdtempSync(join(tmpdir(), 'opsbot-mount-'))
-  onTestFinished(() => {
-    while (readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${point} `)) sh('umount', '-l', point)
-    rmdirSync(point)
-  })
-  return point
-}
-
-/** A loop device with ext4, mounted; gone at the end. */
-function ext4(context: TestContext): string {
-  needs(context, there('/dev/loop-control'), 'no loop devices here (/dev/loop-control)')
-  const dir = mkdtempSync(join(tmpdir(), 'opsbot-image-'))
-  onTestFinished(() => rmSync(dir, { recursive: true }))
-  const image = join(dir, 'image')
-  sh('truncate', '-s', '64M', image)
-  sh('mkfs.ext4', '-q', '-e', 'remount-ro', image)
-  const point = mountPoint()
-  sh('mount', '-o', 'loop', image, point)
-  return point
-}
-
-/** A FUSE file system whose daemon has opened the device and never answers. @returns what ends the daemon. */
-async function silent(context: TestContext, point: string): Promise<() => Promise<unknown>> {
-  needs(context, there('/dev/fuse'), 'no FUSE here (/dev/fuse)')
-  const options = 'fd=3,rootmode=40000,user_id=0,group_id=0'
-  const script = `exec 3<>/dev/fuse; mount -i -t fuse -o ${options} silent "$0" && echo mounted; exec sleep 300`
-  const daemon = spawn('bash', ['-c', script, point], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = once(daemon, 'exit')
-  const end = () => {
-    daemon.kill('SIGKILL')
-    return ended
-  }
-  onTestFinished(async () => void (await end()))
-  await once(daemon.stdout, 'data')
-  return end
-}
+beforeEach(needsRoot)
 
 /** What the checks say of one mount point, as `{ disk: 'ok', … }`. */
 function watcher(point: string, diskMounts?: string[]) {
@@ -90,7 +32,7 @@ function watcher(point: string, diskMounts?: string[]) {
 const FINE = { disk: 'ok', inodes: 'ok', mount: 'ok', readonly: 'ok' }
 
 it('sees a disk fill up and empty again, and says what fills it', async (context) => {
-  const point = ext4(context)
+  const point = createRig(context).ext4()
   const { mounts, verdicts } = watcher(point)
   expect(await verdicts()).toEqual(FINE)
   mkdirSync(join(point, 'logs/old'), { recursive: true })
@@ -111,15 +53,14 @@ it('sees a disk fill up and empty again, and says what fills it', async (context
 })
 
 it('sees the last blocks, which only root may use, as full', async (context) => {
-  const point = ext4(context)
+  const point = createRig(context).ext4()
   const { verdicts } = watcher(point)
   expect(() => sh('dd', 'if=/dev/zero', `of=${point}/huge`, 'bs=1M')).toThrow('No space left')
   expect((await verdicts()).disk).toBe('bad')
 })
 
-it('sees inodes run out and come back', async () => {
-  const point = mountPoint()
-  sh('mount', '-t', 'tmpfs', '-o', 'nr_inodes=100,size=4M', 'small', point)
+it('sees inodes run out and come back', async (context) => {
+  const point = createRig(context).tmpfs('nr_inodes=100,size=4M')
   const { verdicts } = watcher(point, [point])
   expect(await verdicts()).toEqual(FINE)
   for (let i = 0; i < 98; i++) writeFileSync(join(point, `${i}`), '')
@@ -129,7 +70,7 @@ it('sees inodes run out and come back', async () => {
 })
 
 it('sees a file system that was writable turn read-only, and writable again', async (context) => {
-  const point = ext4(context)
+  const point = createRig(context).ext4()
   const { observe, verdicts } = watcher(point)
   expect(await verdicts()).toEqual(FINE)
   sh('mount', '-o', 'remount,ro', point)
@@ -140,7 +81,7 @@ it('sees a file system that was writable turn read-only, and writable again', as
 })
 
 it('sees that the kernel ended all writes after an error, even one before our time', async (context) => {
-  const point = ext4(context)
+  const point = createRig(context).ext4()
   const device = sh('findmnt', '-no', 'SOURCE', point).trim().slice('/dev/'.length)
   const trigger = `/sys/fs/ext4/${device}/trigger_fs_error`
   needs(context, there(trigger), `this kernel cannot be told to fail (${trigger})`)
@@ -155,7 +96,8 @@ it('sees that the kernel ended all writes after an error, even one before our ti
 })
 
 it('is not misled by a read-only view of a writable file system, and counts the disk once', async (context) => {
-  const point = ext4(context)
+  const { ext4, mountPoint } = createRig(context)
+  const point = ext4()
   mkdirSync(join(point, 'part'))
   const view = mountPoint()
   sh('mount', '--bind', join(point, 'part'), view)
@@ -166,12 +108,9 @@ it('is not misled by a read-only view of a writable file system, and counts the 
 })
 
 it('says that a mount hangs, goes on watching the others, and sees it come back', async (context) => {
+  const { mountPoint, silent } = createRig(context)
   const points = [mountPoint(), mountPoint(), mountPoint()] as const
-  const ends = [
-    await silent(context, points[0]),
-    await silent(context, points[1]),
-    await silent(context, points[2]),
-  ]
+  const ends = [await silent(points[0]), await silent(points[1]), await silent(points[2])]
   const [point] = points
   const { mounts, verdicts, observe } = watcher(point, ['/', ...points])
   const started = performance.now()
@@ -204,8 +143,9 @@ it('says that a mount hangs, goes on watching the others, and sees it come back'
 })
 
 it('ends by SIGKILL alone while a mount hangs: what stops us has to know', async (context) => {
+  const { mountPoint, silent } = createRig(context)
   const point = mountPoint()
-  await silent(context, point)
+  await silent(point)
   const script = 'fs.promises.statfs(process.argv[1]); setTimeout(() => process.exit(0), 200)'
   const child = spawn(process.execPath, ['-e', script, point])
   const exit = once(child, 'exit')
@@ -229,9 +169,7 @@ it("gives systemd's socket the sign of life", async (context) => {
     there('/usr/bin/systemd-notify') && there('/usr/bin/python3'),
     'needs systemd-notify and python3',
   )
-  const dir = mkdtempSync(join(tmpdir(), 'opsbot-'))
-  onTestFinished(() => rmSync(dir, { recursive: true }))
-  const socket = join(dir, 'notify')
+  const socket = join(createRig(context).dir(), 'notify')
   const script = `import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(sys.argv[1]); print('bound', flush=True)
 while True: print(s.recv(100).decode(), flush=True)`
@@ -244,11 +182,4 @@ while True: print(s.recv(100).decode(), flush=True)`
     await createSystemd({ run, notifySocket: socket }).notify('WATCHDOG=1')
   }
   expect(lines).toContain('WATCHDOG=1')
-})
-
-it('asks the real systemd for failed units, the clock and a reboot', async (context) => {
-  needs(context, there('/run/systemd/system'), 'systemd does not run here (/run/systemd/system)')
-  const systemd = createSystemd({ run })
-  expect(Array.isArray(await systemd.failedUnits())).toBe(true)
-  expect(await systemd.clock()).toMatchObject({ synchronised: expect.any(Boolean) })
 })

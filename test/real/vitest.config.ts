@@ -9,5 +9,8 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // What was measured is printed as it is, under the name of the test that measured it.
+    reporters: ['verbose'],
+    disableConsoleIntercept: true,
   },
 })
