@@ -108,13 +108,13 @@ async function talk(config: Config, line: string | undefined): Promise<number> {
     terminal.close()
     return ok ? 0 : 1
   }
-  const running = await dial(config.stateDir, session, print)
+  const running = await dial(config.stateDir, session)
   if (running) return await speak(running)
 
   const bot = await host(config, { onTerminal: true, clockwork: interactive })
   const ended = bot.run()
   try {
-    const own = await dial(config.stateDir, session, print)
+    const own = await dial(config.stateDir, session)
     if (!own) throw new OpsError('The console of this process does not answer.')
     return await Promise.race([speak(own), ended.then(() => 1)])
   } finally {

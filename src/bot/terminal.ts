@@ -14,21 +14,18 @@ export interface Terminal {
   greeting: string
   /** @throws OpsError when the bot ends meanwhile. */
   line(text: string): Promise<Reply>
+  /** Takes what comes unasked, in a conversation that follows the alerts. */
+  onShow(print: (text: string) => void): void
   close(): void
   closed: Promise<void>
 }
 
 /**
  * Opens a conversation with the bot that runs on this state directory.
- * @param print takes what comes unasked: alerts, in a conversation that follows them.
  * @returns undefined when none runs.
  * @throws OpsError when one runs and this user may not speak with it.
  */
-export async function dial(
-  stateDir: string,
-  options: SessionOptions,
-  print: (text: string) => void,
-): Promise<Terminal | undefined> {
+export async function dial(stateDir: string, options: SessionOptions): Promise<Terminal | undefined> {
   const socket = connect(socketPath(stateDir))
   const failed = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
     socket.once('connect', () => resolve(undefined))
@@ -39,11 +36,17 @@ export async function dial(
       `You may not open ${socketPath(stateDir)}: use the account that the bot runs as, or root.`,
     )
   if (failed) return undefined
+  const early: string[] = []
+  let print = (text: string): unknown => early.push(text)
   const wire = createWire(socket, { show: ({ text }: { text: string }) => print(text) })
   const { output } = await wire.call<Reply>('open', options, { timeoutMs: LINE_MS })
   return {
     greeting: output,
     line: (text) => wire.call<Reply>('line', { text }, { timeoutMs: LINE_MS }),
+    onShow(listener) {
+      print = listener
+      for (const text of early.splice(0)) listener(text)
+    },
     close: wire.close,
     closed: wire.closed,
   }
@@ -76,6 +79,12 @@ export async function converse(terminal: Terminal, interactive: boolean): Promis
   void terminal.closed.then(() => {
     cut = true
     input.close()
+  })
+  // What comes unasked takes the line of the prompt, which follows it with what was typed so far.
+  terminal.onShow((text) => {
+    process.stdout.write('\r\x1b[K')
+    print(text)
+    if (!cut) input.prompt(true)
   })
   if (interactive) {
     print(terminal.greeting)

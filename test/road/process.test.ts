@@ -231,7 +231,8 @@ describe.concurrent('beside a running bot', () => {
     async ({ onTestFinished: after }) => {
       const { directory, telegram } = await serving(after, { TELEGRAM_CHAT_ID: `${OPS}` })
       const shown: string[] = []
-      const terminal = await dial(directory, { colour: false, follow: true }, (text) => shown.push(text))
+      const terminal = await dial(directory, { colour: false, follow: true })
+      terminal?.onShow((text) => shown.push(text))
       expect(terminal?.greeting).toContain('/help lists the commands')
       telegram.say({ chat: ANN, from: ANN, text: '/testalert' })
       await until(() => shown.some((text) => text.includes('Test alert\nAsked for by Ann (11).')))
@@ -246,7 +247,8 @@ describe.concurrent('beside a running bot', () => {
     async ({ onTestFinished: after }) => {
       const { directory, telegram } = await serving(after)
       const shown: string[] = []
-      const terminal = await dial(directory, { colour: false, follow: false }, (text) => shown.push(text))
+      const terminal = await dial(directory, { colour: false, follow: false })
+      terminal?.onShow((text) => shown.push(text))
       telegram.say({ chat: ANN, from: ANN, text: '/testalert' })
       await telegram.waitFor((fake) => fake.messages(ANN).some(({ text }) => text.includes('Test alert')))
       expect(await terminal?.line('/whoami')).toMatchObject({ ok: true })

@@ -14,6 +14,7 @@ import { listJobs } from '../../src/jobs/list.ts'
 import { createLog, createRedact } from '../../src/log.ts'
 import type { Check, Observation } from '../../src/ops/checks/index.ts'
 import { createOps } from '../../src/ops/index.ts'
+import type { FakeEngine } from '../fixtures/docker/engine.ts'
 import {
   createFakeTelegram,
   type FakeOptions,
@@ -43,6 +44,8 @@ export interface RigOptions {
   /** Checks beside the one that sees what `see` was told. */
   checks?: readonly Check[]
   jobs?: readonly Job[]
+  /** Instead of an engine and its client; without it there is none. */
+  engine?: Pick<FakeEngine, 'docker' | 'run'>
   /** Not started yet: the test has something to do before. */
   idle?: true
 }
@@ -170,7 +173,10 @@ function embody(
   const redact = createRedact(config.secrets)
   const log = createLog(redact, (line) => lines.push(line))
   const eye: Check = { name: 'test', look: async () => [...seen.values()] }
-  const ops = createOps({ config, log, redact, now, checks: [eye, ...(options.checks ?? [])] })
+  const ops = createOps({
+    ...{ config, log, redact, now, checks: [eye, ...(options.checks ?? [])] },
+    ...(options.engine && { docker: options.engine.docker, run: options.engine.run }),
+  })
   const list = [...listJobs(ops), ...(options.jobs ?? [])]
   const jobs = createJobs({ ...ops, jobs: list, jobLog: ops.jobs, timeZone: config.timeZone })
   const ready = Promise.withResolvers<void>()
@@ -228,6 +234,8 @@ export async function createRig(options: RigOptions = {}) {
       OPSBOT_STATE_DIR: directory,
       // So that only the cycles that a test asks for take place.
       WATCH_SECONDS: '600',
+      // Whatever this machine has is none of ours.
+      DOCKER_HOST: `unix://${directory}/no-engine.sock`,
       ...peopleEnv,
       ...(typeof options.env === 'function' ? options.env(telegram) : options.env),
     })
@@ -294,7 +302,8 @@ export async function createRig(options: RigOptions = {}) {
       ),
     async dial(follow = false): Promise<Terminal & { shown: string[] }> {
       const shown: string[] = []
-      const terminal = await dial(directory, { colour: false, follow }, (text) => shown.push(text))
+      const terminal = await dial(directory, { colour: false, follow })
+      terminal?.onShow((text) => shown.push(text))
       if (!terminal) throw new Error('no console')
       return { ...terminal, shown }
     },

@@ -178,6 +178,7 @@ export function createTeller(options: TellerOptions) {
         )
     if (over) return
     alert.cardId = home
+    alert.shownAt = now
     if (alert.id !== undefined) log.moveTo(alert.id, home)
   }
 
