@@ -62,7 +62,7 @@ export function lastWords(stderr: string, values: readonly string[] = []): strin
   const lines = said
     .trim()
     .split('\n')
-    .filter((line) => !line.includes('level=warning'))
+    .filter((line) => line && !line.includes('level=warning'))
   return lines.slice(-2).join(' ').slice(0, 400) || 'it said nothing'
 }
 

@@ -1,6 +1,7 @@
 // Containers, wired: the engine, Compose, the checks on both, what is expected to run, and the runbooks that mend it.
 
 import type { Config } from '../config.ts'
+import { createBaselines } from './baselines.ts'
 import { createDockerChecks } from './checks/docker.ts'
 import { insideChecks } from './checks/inside.ts'
 import { createCompose } from './compose.ts'
@@ -11,6 +12,7 @@ import {
   expectedOf,
   findGateway,
   keyOf,
+  projectOf,
 } from './deployment.ts'
 import { createDocker, type Docker } from './docker/index.ts'
 import type { Host } from './host.ts'
@@ -35,6 +37,28 @@ export interface ContainersOptions {
 
 /** Restarts that happened while we were away for longer say nothing of a crash loop now. */
 const FRESH_MS = 10 * 60_000
+
+/** Looks that events ask for begin this far apart at least: what comes between is one look at its end. */
+const LOOK_GAP_MS = 200
+
+/** Calls at once; what asks again within the gap is called once, when that is over. */
+function spaced(call: () => void, gapMs: number): () => void {
+  let resting = false
+  let again = false
+  return function ask() {
+    if (resting) {
+      again = true
+      return
+    }
+    resting = true
+    call()
+    setTimeout(() => {
+      resting = false
+      if (again) ask()
+    }, gapMs).unref()
+    again = false
+  }
+}
 
 export function createContainers(options: ContainersOptions) {
   const { config, run, host, mounts, meta, now } = options
@@ -80,8 +104,13 @@ export function createContainers(options: ContainersOptions) {
   const steps = createServiceSteps(parts)
   const recreate = createRecreate(parts, steps)
   const rollback = createRollback(parts, steps)
+  const baselines = createBaselines({
+    ...{ docker, snapshots, now },
+    placeOf: (labels) => projectOf(labels, parts.deployment),
+  })
   const { checks, note } = createDockerChecks({
     ...{ docker, deployment: parts.deployment, now, expected, stopped: stopped.all, started: stopped.clear },
+    onSeen: (containers) => void baselines.keep(containers),
     restarts: {
       get: () => {
         const { at, counts } = meta.get('restarts') ?? { at: 0, counts: {} }
@@ -105,11 +134,13 @@ export function createContainers(options: ContainersOptions) {
       }))
     },
     /** Follows the engine's events. @param nudge looks at what may have changed. @returns the way to stop. */
-    follow: (nudge: (check: string) => void) =>
-      docker.follow((event) => {
+    follow(nudge: (check: string) => void) {
+      const look = spaced(() => nudge('containers'), LOOK_GAP_MS)
+      return docker.follow((event) => {
         if (event) note(event)
         else nudge('docker')
-        nudge('containers')
-      }),
+        look()
+      })
+    },
   }
 }

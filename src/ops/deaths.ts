@@ -16,8 +16,8 @@ const CODES: Record<number, string> = {
   1: 'ended with an error',
   78: 'refused its configuration or state (exit 78)',
   125: 'could not be started by Docker',
-  126: 'its command cannot be run',
-  127: 'its command was not found',
+  126: 'could not run its command (exit 126)',
+  127: 'did not find its command (exit 127)',
 }
 
 /** An exit code as a sentence's end: "was killed (SIGKILL, exit 137)". */

@@ -14,12 +14,18 @@ export interface Snapshot {
   container: { id: string; name: string; image: string; imageId: string; environment: Record<string, string> }
   /** Where each kept file came from. The copies hold secrets: they are 0600 in a 0700 directory. */
   files: { from: string; copy: string }[]
+  /** Whether the container was made from these very files: none has changed since. */
+  faithful: boolean
 }
 
 export interface Snapshots {
   /** @throws OpsError when a file cannot be kept. */
   take(project: ComposeLabels, container: Container, now: number): Promise<Snapshot>
   list(): Promise<Snapshot[]>
+  /** The faithful one of a container, if it was taken in time. */
+  of(containerId: string): Promise<Snapshot | undefined>
+  /** Whether the files are still those that a container was made from. */
+  faithful(project: ComposeLabels, container: Pick<Container, 'createdAt'>): Promise<boolean>
   /** @throws OpsError when there is none of that name. */
   find(id: string): Promise<Snapshot>
   /**
@@ -29,7 +35,7 @@ export interface Snapshots {
   restore(snapshot: Snapshot, options: { credentials: boolean }): Promise<string[]>
 }
 
-/** So many are kept. */
+/** So many are kept of each service. */
 const KEPT = 10
 /** Names in a `.env` whose values are credentials: newer ones are never replaced by older ones unasked. */
 const CREDENTIAL = /(TOKEN|KEY|SECRET|PASSWORD)$/
@@ -84,16 +90,36 @@ export function createSnapshots(directory: string): Snapshots {
       .sort((a, b) => b.takenAt - a.takenAt)
   }
 
-  async function prune(): Promise<void> {
-    const old = (await list()).slice(KEPT)
+  async function prune(service: string): Promise<void> {
+    const old = (await list()).filter(({ project }) => project.service === service).slice(KEPT)
     await Promise.all(old.map(({ id }) => rm(join(directory, id), { recursive: true, force: true })))
+  }
+
+  async function faithful(project: ComposeLabels, { createdAt }: Pick<Container, 'createdAt'>) {
+    const files = [...project.configFiles, ...envFilesOf(project)]
+    // The change time moves with whatever is done to a file, also when another one takes its place.
+    const times = await Promise.all(
+      files.map((file) =>
+        stat(file).then(
+          ({ ctimeMs }) => ctimeMs,
+          () => 0,
+        ),
+      ),
+    )
+    return times.every((time) => time <= createdAt)
   }
 
   return {
     list,
+    faithful,
+    of: async (containerId) =>
+      (await list()).find((each) => each.faithful && each.container.id === containerId),
     async take(project, container, now) {
       const stamp = new Date(now).toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-')
-      const id = `${stamp}-${project.service}`
+      const taken = await readdir(directory).catch((): string[] => [])
+      const base = `${stamp}-${project.service}`
+      let id = base
+      for (let number = 2; taken.includes(id); number += 1) id = `${base}-${number}`
       const place = join(directory, id)
       await mkdir(place, { recursive: true, mode: 0o700 })
       const sources = [...project.configFiles, ...envFilesOf(project)]
@@ -113,11 +139,11 @@ export function createSnapshots(directory: string): Snapshots {
       }
       const { name, image, imageId, environment } = container
       const snapshot: Snapshot = {
-        ...{ id, takenAt: now, project, files },
+        ...{ id, takenAt: now, project, files, faithful: await faithful(project, container) },
         container: { id: container.id, name, image, imageId, environment },
       }
       await writeFile(manifest(id), JSON.stringify(snapshot, null, 2), { mode: 0o600 })
-      await prune()
+      await prune(project.service)
       return snapshot
     },
     async find(id) {

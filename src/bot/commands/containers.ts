@@ -3,11 +3,12 @@
 import { z } from 'zod'
 import { OpsError } from '../../errors.ts'
 import { meant } from '../../ops/deployment.ts'
-import type { Container, ContainerBrief } from '../../ops/docker/index.ts'
+import type { ContainerBrief } from '../../ops/docker/index.ts'
 import type { Ops } from '../../ops/index.ts'
-import { ago, bytes, duration, percent, plural } from '../../ops/words.ts'
+import { plural } from '../../ops/words.ts'
 import { type Call, type Command, command, lengthOfTime, type Plan } from '../command.ts'
 import { MARKS, type Mark, type Page, type Text } from '../page.ts'
+import { gatewayPage, noGatewayPage } from './gateway.ts'
 
 type ContainerOps = Pick<
   Ops,
@@ -22,53 +23,6 @@ const container = z.string().describe('its name, its service, or the beginning o
 function markOf({ state, status }: ContainerBrief): Mark {
   if (state !== 'running') return state === 'exited' || state === 'created' ? 'warn' : 'bad'
   return status.includes('unhealthy') ? 'bad' : 'ok'
-}
-
-function gatewayPage(
-  found: Container,
-  use: { memoryBytes: number; cpuPercent: number; pids: number } | undefined,
-  now: number,
-  configuredDir: string | undefined,
-): Page {
-  const stateDir =
-    configuredDir ?? found.mounts.find(({ destination }) => destination.endsWith('/.openclaw'))?.source
-  const { name, state, health, startedAt, restartCount, image, imageId, createdAt, limits, id } = found
-  const well = state === 'running' && health?.status !== 'unhealthy'
-  const memory =
-    use &&
-    `Memory ${bytes(use.memoryBytes)}${limits.memoryBytes ? ` of ${bytes(limits.memoryBytes)} (${percent((100 * use.memoryBytes) / limits.memoryBytes)})` : ''}`
-  const cpu =
-    use &&
-    `CPU ${percent(use.cpuPercent)} of a core${limits.cpus ? `, limit ${limits.cpus}` : ''}, ${plural(use.pids, 'process', 'processes')}`
-  return {
-    mark: well ? (health?.status === 'starting' ? 'unknown' : 'ok') : 'bad',
-    title: `${name}: ${state}${health ? `, ${health.status}` : ''}`,
-    lines: [
-      ...(startedAt && state === 'running'
-        ? [`Up ${duration(now - startedAt)}, ${plural(restartCount, 'restart')} by Docker`]
-        : []),
-      ...(memory ? [memory] : []),
-      ...(cpu ? [cpu] : []),
-      [`Image `, { code: image }, `, container made ${ago(now - createdAt)}`],
-    ],
-    details: [
-      [
-        'Container ',
-        { code: id.slice(0, 12) },
-        ', image ',
-        { code: imageId.replace('sha256:', '').slice(0, 12) },
-      ],
-      ...(stateDir ? [['State directory on this host ', { code: stateDir }]] : []),
-      ...(health?.lastOutput ? [`Last health check: ${health.lastOutput.slice(0, 500)}`] : []),
-    ],
-    buttons: [
-      [
-        { label: 'Refresh', run: 'gateway', inPlace: true },
-        { label: 'Logs', run: `logs ${name}` },
-        { label: 'Recreate', run: 'recreate' },
-      ],
-    ],
-  }
 }
 
 export function containerCommands(ops: ContainerOps): Command[] {
@@ -176,12 +130,7 @@ export function containerCommands(ops: ContainerOps): Command[] {
       args: z.object({}),
       async run({ now }) {
         const brief = await ops.findGateway()
-        if (!brief)
-          return {
-            mark: 'unknown',
-            title: 'No gateway is configured here.',
-            lines: ['Set OPENCLAW_GATEWAY_CONTAINER if its name is unusual.'],
-          }
+        if (!brief) return noGatewayPage(ops.config.docker.gatewayContainer)
         const found = await docker.inspect(brief.id)
         if (!found) throw new OpsError(`${brief.name} has just gone.`)
         return gatewayPage(

@@ -21,6 +21,8 @@ export interface DockerCheckOptions {
   /** One of them was started again, by whomever. */
   started: (key: string) => void
   restarts: Restarts
+  /** Takes note of the containers of the gateway's project, after a look. */
+  onSeen: (containers: ContainerBrief[]) => void
   now: () => number
 }
 
@@ -96,7 +98,10 @@ export function createDockerChecks(options: DockerCheckOptions) {
     const actions = actionsFor(each)
     const asked = stopperOf(each, container)
     if (asked) return { ...self, verdict: 'absent', why: `Stopped by ${asked.by} ${ago(now() - asked.at)}.` }
-    const last = deaths.after(container.id, from).at(-1)
+    const death = deaths.after(container.id, from).at(-1)
+    // The engine may tell of hunger after the death that it caused; the inspection knows.
+    const starved = container.oomKilled && container.state !== 'running'
+    const last = death && { ...death, oom: death.oom || starved }
     const trouble = troubleOf(container, now(), now() - uptime() * 1_000)
     if (last) {
       const after = trouble ? '' : ' It runs again.'
@@ -155,6 +160,7 @@ export function createDockerChecks(options: DockerCheckOptions) {
       )
       const seen = await Promise.all(wanted.map((each) => lookAt(each, all, from)))
       accounted = noted
+      options.onSeen(wanted.flatMap((each) => (each.compose && containerOf(all, each)) ?? []))
       return seen.flat()
     } catch (error) {
       if (!(error instanceof EngineError)) throw error

@@ -4,6 +4,21 @@ import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ContainerEvent, NANOS } from './facts.ts'
 
+/** The events that change what a look would see. */
+export const EVENTS = [
+  'create',
+  'start',
+  'die',
+  'oom',
+  'kill',
+  'stop',
+  'pause',
+  'unpause',
+  'health_status',
+  'destroy',
+  'rename',
+]
+
 const RECONNECT_MS = [200, 500, 1_000, 2_000, 5_000]
 
 /** One line of the event stream. @throws SyntaxError when it is cut. */

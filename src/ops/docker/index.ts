@@ -17,7 +17,8 @@ import {
   memoryOf,
   useOf,
 } from './facts.ts'
-import { followEvents } from './follow.ts'
+import { EVENTS, followEvents } from './follow.ts'
+import { loadDockerode } from './load.ts'
 
 export { EngineError } from './errors.ts'
 export type {
@@ -77,21 +78,6 @@ type Client = Dockerode & {
 
 /** No call takes longer, but those that wait for a container. */
 const CALL_MS = 8_000
-/** The events that change what a look would see. */
-const EVENTS = [
-  'create',
-  'start',
-  'die',
-  'oom',
-  'kill',
-  'stop',
-  'pause',
-  'unpause',
-  'health_status',
-  'destroy',
-  'rename',
-]
-
 /** `unix:///path` or `tcp://host:port` → what dockerode takes. @throws OpsError for anything else. */
 function addressOf(dockerHost: string | undefined): { socketPath: string } | { host: string; port: string } {
   if (!dockerHost) return { socketPath: '/var/run/docker.sock' }
@@ -105,10 +91,10 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
   const address = addressOf(dockerHost)
   let client: Promise<Client> | undefined
 
-  /** dockerode costs 19 MB: it is loaded when there is an engine to speak with. */
+  /** dockerode is loaded when there is an engine to speak with. */
   function connect(): Promise<Client> {
     if ('socketPath' in address && !existsSync(address.socketPath)) throw new EngineError(NOT_THERE, 'absent')
-    client ??= import('dockerode').then(({ default: Engine }) => new Engine({ ...address, protocol: 'http' }))
+    client ??= loadDockerode().then((Engine) => new Engine({ ...address, protocol: 'http' }))
     return client
   }
 
@@ -117,15 +103,19 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
     call: (engine: Client, signal: AbortSignal) => Promise<T>,
     timeoutMs = CALL_MS,
   ): Promise<T> {
-    const signal = AbortSignal.timeout(timeoutMs)
+    // Not AbortSignal.timeout: until its time it would hold on to every answer, thousands of them in a storm.
+    const deadline = new AbortController()
     const late = Promise.withResolvers<never>()
-    // Nobody waits for it when the call ends, or cannot be made, before its time.
-    late.promise.catch(() => {})
-    signal.addEventListener('abort', () => late.reject(new Error('late')))
+    const timer = setTimeout(() => {
+      deadline.abort()
+      late.reject(new Error('late'))
+    }, timeoutMs)
     try {
-      return await Promise.race([call(await connect(), signal), late.promise])
+      return await Promise.race([connect().then((engine) => call(engine, deadline.signal)), late.promise])
     } catch (error) {
-      throw engineError(error, signal.aborted, timeoutMs)
+      throw engineError(error, deadline.signal.aborted, timeoutMs)
+    } finally {
+      clearTimeout(timer)
     }
   }
 

@@ -98,22 +98,19 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
     stopping: AbortSignal,
   ): Promise<void> {
     const { deedId } = card
-    const show = () => cards.revise(cardId, card)
     const set = (index: number, change: Partial<StepRow>) => {
       const row = { ...card.steps[index], ...change } as StepRow
       card.steps[index] = row
       runs.step(deedId, index, row)
-      show()
+      cards.revise(cardId, card)
     }
     const signal = AbortSignal.any([cancel.signal, stopping])
     /** Takes back what was done so far, unless it is too late for that. */
     async function giveUp(last: number): Promise<never> {
       const left = card.cancellable ? await takeBack(last, book, context, set) : []
-      if (left.length > 0) {
-        card.state = 'failed'
-        throw new OpsError(`Not all of it could be taken back: ${left.join(', ')}.`)
-      }
-      throw new OpsError(cancel.signal.aborted ? 'It was cancelled.' : 'opsbot was stopped.')
+      if (left.length > 0) card.state = 'failed'
+      const why = cancel.signal.aborted ? 'It was cancelled.' : 'opsbot was stopped.'
+      throw new OpsError(left.length > 0 ? `${why} What remains: ${left.join(', ')}.` : why)
     }
     for (const [index, step] of book.steps.entries()) {
       if (signal.aborted) return await giveUp(index - 1)
@@ -135,6 +132,7 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
         throw error
       }
     }
+    if (cancel.signal.aborted) await giveUp(book.steps.length - 1)
     card.state = 'done'
   }
 
@@ -166,7 +164,6 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
     stopping: AbortSignal,
   ): Promise<void> {
     const { card, cardId, cancel } = run
-    const { deedId } = card
     try {
       await walk(run, book, context, stopping)
     } catch (error) {
@@ -175,15 +172,15 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
       card.left = await book
         .found(context)
         .catch((failure) => `What is left could not be seen: ${messageOf(failure)}`)
-      if (!cancelled) card.actions = book.mend?.(context, deedId) ?? []
+      if (!cancelled) card.actions = book.mend?.(context, card.deedId) ?? []
       throw error
     } finally {
       card.cancellable = false
       card.endedAt = now()
       // What we were stopped in is left open: the next start tells of it, with the state found then.
-      if (card.state !== 'interrupted') runs.end(deedId, now())
+      if (card.state !== 'interrupted') runs.end(card.deedId, now())
       cards.revise(cardId, card)
-      live.delete(deedId)
+      live.delete(card.deedId)
     }
   }
 
@@ -208,16 +205,14 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
         actor,
       )
       const deedId = started.id
-      const steps = book.steps.map(({ name }): StepRow => ({ name, state: 'waiting' }))
+      const names = book.steps.map(({ name }) => name)
+      const steps = names.map((name): StepRow => ({ name, state: 'waiting' }))
       const card: RunbookCard = {
         ...{ deedId, title: `${book.name} ${plan.target}`, by: actor.name, startedAt: now() },
         ...{ state: 'running', steps, cancellable: true },
       }
       const cardId = cards.raise({ kind: 'runbook', audience, facts: card, ring: false }, now())
-      runs.begin(
-        { deedId, cardId, runbook: book.name, context: plan.context },
-        book.steps.map(({ name }) => name),
-      )
+      runs.begin({ deedId, cardId, runbook: book.name, context: plan.context }, names)
       const run: Live = { card, cardId, cancel: new AbortController() }
       live.set(deedId, run)
       resolve(run)
@@ -237,18 +232,16 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
         const book = books.find(({ name }) => name === runbook)
         const before = cards.card(cardId)?.facts as RunbookCard | undefined
         const left = await book?.found(context as never).catch(messageOf)
-        if (!before) {
-          runs.end(deedId, now())
-          continue
+        if (before) {
+          const facts: RunbookCard = {
+            ...before,
+            ...{ state: 'interrupted', cancellable: false, endedAt: now(), steps: runs.steps(deedId) },
+            left: left ?? 'I do not know this runbook any more.',
+            actions: book?.mend?.(context as never, deedId) ?? [],
+          }
+          cards.revise(cardId, facts)
+          cards.raise({ kind: 'runbook', audience: 'owners', facts, ring: true }, now())
         }
-        const facts: RunbookCard = {
-          ...before,
-          ...{ state: 'interrupted', cancellable: false, endedAt: now(), steps: runs.steps(deedId) },
-          left: left ?? 'I do not know this runbook any more.',
-          actions: book?.mend?.(context as never, deedId) ?? [],
-        }
-        cards.revise(cardId, facts)
-        cards.raise({ kind: 'runbook', audience: 'owners', facts, ring: true }, now())
         runs.end(deedId, now())
       }
     },

@@ -147,9 +147,13 @@ export function createRecreate(
     if (!context.oldId) return 'there is no container to go back to'
     const container = await docker.inspect(context.oldId)
     if (!container) throw new OpsError('The container is gone, so there is nothing to take a snapshot of.')
-    const { id } = await snapshots.take(context.project, container, now())
-    context.snapshotId = id
-    return id
+    const [before, present] = [
+      await snapshots.of(container.id),
+      await snapshots.take(context.project, container, now()),
+    ]
+    // Back means to what the old container was made from, not to what was changed for the new one.
+    context.snapshotId = before?.id ?? present.id
+    return context.snapshotId
   }
 
   const { stop, anew, found, mend } = steps

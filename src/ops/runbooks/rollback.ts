@@ -45,7 +45,7 @@ export function createRollback(
 
   async function plan(input: RollbackInput): Promise<RunbookPlan<RollbackContext>> {
     const snapshot = await pick(input.snapshotId)
-    const { project, container, files, takenAt, id } = snapshot
+    const { project, container, files, takenAt, id, faithful } = snapshot
     const now = await present(project, container.name)
     const argv = compose.recreateArgv(project)
     const graceSeconds = Math.max(GRACE_SECONDS, now?.stopSeconds ?? 0)
@@ -56,6 +56,14 @@ export function createRollback(
       target: `${project.service} to ${id}`,
       findings: [
         { level: 'ok', text: `files: ${files.map(({ from }) => from).join(', ')}` },
+        ...(faithful
+          ? []
+          : [
+              {
+                level: 'warn' as const,
+                text: 'its files had been changed since its container was made from them',
+              },
+            ]),
         here
           ? {
               level: 'ok',

@@ -111,7 +111,7 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
   /** Waits until it runs and is healthy, within its own start period, and shows what its log says meanwhile. */
   async function boot(context: ServiceContext, { progress, signal }: StepTools): Promise<string> {
     const began = now()
-    const limit = Math.max(context.startPeriodMs, SLACK_MS) + SLACK_MS
+    let limit = Math.max(context.startPeriodMs, SLACK_MS) + SLACK_MS
     let steady = { startedAt: 0, since: began }
     while (now() - began < limit) {
       if (signal.aborted) throw new OpsError('opsbot was stopped while it was starting.')
@@ -125,6 +125,8 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
           `It ${causeOf({ exitCode: container.exitCode, oom: container.oomKilled })} while starting.`,
         )
       const period = container?.startPeriodMs ?? 0
+      // The compose files may give the new one more time than the old one had.
+      limit = Math.max(limit, period + SLACK_MS)
       if (health?.status === 'unhealthy' && (period > 0 || now() - began > SLACK_MS))
         throw new OpsError('It runs, and its health check fails.')
       if (container) {
@@ -150,9 +152,9 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
       name: 'stop',
       run: stop,
       async undo({ oldId, name, project }) {
-        await docker.start(oldId)
+        if (oldId) await docker.start(oldId)
         expectDown(keyOf({ name, compose: project }), false)
-        return 'started again'
+        return oldId ? 'started again' : 'there was nothing to start'
       },
     },
     anew: [
