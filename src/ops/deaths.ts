@@ -33,6 +33,8 @@ export function causeOf({ exitCode, oom }: Omit<Death, 'at'>): string {
 
 /** Signals by which somebody asks a container to end. */
 const ENDING = ['2', '3', '9', '15', 'SIGINT', 'SIGQUIT', 'SIGKILL', 'SIGTERM']
+/** Who was asked to end and has not within this time goes on; the longest grace that we give is 330 s. */
+const ASKED_MS = 400_000
 /** An OOM event comes just before the death that it causes. */
 const OOM_MS = 10_000
 
@@ -86,7 +88,7 @@ export function createDeaths(keptMs: number, restarts: Restarts) {
       if (action !== 'die') return
       const oom = at - (outOfMemory.get(id) ?? Number.NEGATIVE_INFINITY) < OOM_MS
       outOfMemory.delete(id)
-      if (asked.has(id) && !oom) return
+      if (at - (asked.get(id) ?? Number.NEGATIVE_INFINITY) < ASKED_MS && !oom) return
       const counted = countedBefore(id, at)
       if (counted)
         deaths.set(

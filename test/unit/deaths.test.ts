@@ -91,6 +91,11 @@ describe('a death', () => {
       [[T0, 1, false]],
     ],
     [
+      'long after it was asked to end, and did not, counts',
+      [event('kill', T0 - 400_000, { signal: '15' }), dies(T0)],
+      [[T0, 1, false]],
+    ],
+    [
       'of hunger counts although somebody had asked',
       [event('kill', T0 - 9, { signal: '15' }), event('oom', T0 - 5), dies(T0, 137)],
       [[T0, 137, true]],
