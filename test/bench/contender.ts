@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { endsWithUs } from './children.ts'
 import { startTelegram } from './telegram.ts'
 
 export type Contender = Awaited<ReturnType<typeof createContender>>
@@ -42,12 +43,17 @@ function useOf(pid: number): Use {
   }
 }
 
-/** @param directory where it may keep its state. */
-export async function createContender(name: keyof typeof PROGRAMS, directory: string) {
+/**
+ * @param directory where it may keep its state.
+ * @param more what is set for it besides.
+ */
+export async function createContender(
+  name: keyof typeof PROGRAMS,
+  directory: string,
+  more: Record<string, string> = {},
+) {
   const telegram = await startTelegram(PEOPLE, GROUP)
   let child: ChildProcess | undefined
-  // However this process ends, it leaves no bot behind.
-  process.once('exit', () => child?.kill('SIGKILL'))
   const env = {
     PATH: process.env.PATH,
     // Both have it, as `npm start` gives it to ours: without, each would also carry the compiler that strips types.
@@ -60,6 +66,7 @@ export async function createContender(name: keyof typeof PROGRAMS, directory: st
       OPSBOT_STATE_DIR: directory,
       OPSBOT_ENV_FILE: '/dev/null',
     }),
+    ...more,
   }
 
   return {
@@ -69,11 +76,9 @@ export async function createContender(name: keyof typeof PROGRAMS, directory: st
     async start(): Promise<number> {
       const polls = (await telegram.stats()).counts.getUpdates ?? 0
       const startedAt = performance.now()
-      const fresh = spawn(process.execPath, [PROGRAMS[name]], {
-        env,
-        cwd: ROOT,
-        stdio: ['ignore', 'ignore', 'inherit'],
-      })
+      const fresh = endsWithUs(
+        spawn(process.execPath, [PROGRAMS[name]], { env, cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] }),
+      )
       child = fresh
       fresh.once('exit', (code) => {
         if (child === fresh) throw new Error(`${name} ended by itself with exit code ${code}`)

@@ -4,7 +4,8 @@
 export interface Row {
   figure: string
   ours: string
-  bare?: string
+  /** The same of what ours is measured against. */
+  beside?: string
   /** What the bound is held against: a ratio, a difference or the figure itself. */
   found: string
   /** The bound and whether it is met; a figure without one is there to be known. */
@@ -20,15 +21,27 @@ export function quantile(samples: readonly number[], share: number): number {
 
 export const median = (samples: readonly number[]): number => quantile(samples, 0.5)
 
-const HEAD = ['', 'opsbot', 'bare grammY + runner', 'found', 'asked', 'ok']
-
 const verdict = (ok: boolean | undefined) => (ok === undefined ? '' : ok ? 'yes' : '**no**')
 
-export function markdown(rows: readonly Row[]): string {
-  const cells = rows.map(({ figure, ours, bare = '', found, asked = '', ok }) => [
-    ...[figure, ours, bare, found, asked],
+/** @param beside what the other column is of. */
+export function markdown(rows: readonly Row[], beside: string): string {
+  const cells = rows.map(({ figure, ours, beside = '', found, asked = '', ok }) => [
+    ...[figure, ours, beside, found, asked],
     verdict(ok),
   ])
-  const lines = [HEAD, HEAD.map((_, column) => (column === 0 ? '---' : '---:')), ...cells]
+  const head = ['', 'opsbot', beside, 'found', 'asked', 'ok']
+  const lines = [head, head.map((_, column) => (column === 0 ? '---' : '---:')), ...cells]
   return lines.map((line) => `| ${line.join(' | ')} |`).join('\n')
 }
+
+export const units = {
+  ms: (value: number) => `${value.toFixed(value < 100 ? 1 : 0)} ms`,
+  seconds: (value: number) => `${(value / 1_000).toFixed(value < 10_000 ? 2 : 1)} s`,
+  mb: (value: number) => `${value.toFixed(1)} MB`,
+  times: (value: number) => `${value.toFixed(2)} ×`,
+  percent: (value: number) => `${value.toFixed(3)} %`,
+}
+
+/** With its sign, as a difference is told. */
+export const signed = (value: number, unit: (value: number) => string) =>
+  `${value < 0 ? '−' : '+'} ${unit(Math.abs(value))}`

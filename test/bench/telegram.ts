@@ -102,6 +102,10 @@ export async function startTelegram(people: readonly number[], groupId: number) 
       ask('say', { chat: from, from, text }).catch((error) => (refused ??= error))
       return at
     },
+    /** Somebody presses the newest button of that name in their private chat. */
+    press: (from: number, button: string) => ask('press', { chat: from, from, button }),
+    /** What stands in a chat now. */
+    messages: (chatId: number) => ask<{ text: string }[]>('messages', chatId),
     /** Waits until the fake's figures fit. */
     async until(what: string, fits: (stats: Stats) => boolean, timeoutMs = 60_000): Promise<void> {
       const end = performance.now() + timeoutMs
