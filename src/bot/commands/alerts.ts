@@ -2,13 +2,12 @@
 
 import { z } from 'zod'
 import type { AlertFacts, Alerts } from '../../ops/alerts/index.ts'
-import type { Deed } from '../../ops/deeds.ts'
 import { gatherDigest } from '../../ops/digest.ts'
 import type { Ops } from '../../ops/index.ts'
 import { bytes, duration } from '../../ops/words.ts'
 import { alertLines, digestPage } from '../cards.ts'
 import type { Clock } from '../clock.ts'
-import { type Call, type Command, command, lengthOfTime } from '../command.ts'
+import { type Command, command, lengthOfTime, type Person } from '../command.ts'
 import { MARKS, type Page, type Text } from '../page.ts'
 
 type AlertOps = Pick<Ops, 'alerts' | 'deeds' | 'jobs' | 'meta' | 'mounts' | 'cards' | 'config'>
@@ -43,10 +42,9 @@ function listPage(open: readonly AlertFacts[], mutes: ReturnType<Alerts['mutes']
 export function alertCommands(ops: AlertOps, clock: Clock): Command[] {
   const { alerts, deeds } = ops
 
-  /** Does a small deed at once and answers with what came of it. */
-  async function perform<T>({ person }: Pick<Call, 'person'>, deed: Omit<Deed<T>, 'danger'>): Promise<T> {
-    return await deeds.perform({ ...deed, danger: 'safe' }, person).done
-  }
+  /** Does a small deed at once and gives what came of it. */
+  const perform = <T>(person: Person, name: string, detail: string, run: () => T): Promise<T> =>
+    deeds.perform({ name, detail, danger: 'safe', run }, person).done
 
   /** What fills the file system of a disk alert. */
   async function largest(key: string): Promise<Text[]> {
@@ -103,14 +101,7 @@ export function alertCommands(ops: AlertOps, clock: Clock): Command[] {
       danger: 'safe',
       args: z.object({ alert: meant }),
       async run({ args, person, now }) {
-        const facts = await perform(
-          { person },
-          {
-            name: 'ack',
-            detail: args.alert,
-            run: () => alerts.ack(args.alert, person.name, now),
-          },
-        )
+        const facts = await perform(person, 'ack', args.alert, () => alerts.ack(args.alert, person.name, now))
         return { mark: 'ok', title: `You look after: ${titles(facts)}`, brief: true }
       },
     }),
@@ -126,13 +117,8 @@ export function alertCommands(ops: AlertOps, clock: Clock): Command[] {
       }),
       async run({ args, person, now }) {
         const until = now + args.for
-        const subjects = await perform(
-          { person },
-          {
-            name: 'mute',
-            detail: `${args.alert} for ${duration(args.for)}`,
-            run: () => alerts.mute(args.alert, until, person.name, now),
-          },
+        const subjects = await perform(person, 'mute', `${args.alert} for ${duration(args.for)}`, () =>
+          alerts.mute(args.alert, until, person.name, now),
         )
         const title = `Muted until ${clock.at(until)}: ${subjects.join(', ')}`
         return { mark: 'muted', title, brief: true }
@@ -145,14 +131,7 @@ export function alertCommands(ops: AlertOps, clock: Clock): Command[] {
       danger: 'safe',
       args: z.object({ alert: meant }),
       async run({ args, person, now }) {
-        const subjects = await perform(
-          { person },
-          {
-            name: 'unmute',
-            detail: args.alert,
-            run: () => alerts.unmute(args.alert, now),
-          },
-        )
+        const subjects = await perform(person, 'unmute', args.alert, () => alerts.unmute(args.alert, now))
         return { mark: 'ok', title: `No longer muted: ${subjects.join(', ')}`, brief: true }
       },
     }),
@@ -170,25 +149,19 @@ export function alertCommands(ops: AlertOps, clock: Clock): Command[] {
       danger: 'safe',
       args: z.object({}),
       async run({ person, now }) {
-        await perform(
-          { person },
-          {
-            name: 'test alert',
-            detail: '',
-            run: () =>
-              ops.cards.raise(
-                {
-                  kind: 'notice',
-                  audience: 'alerts',
-                  ring: true,
-                  facts: {
-                    title: 'Test alert',
-                    lines: [`Asked for by ${person.name}. Alerts reach this chat, and ring.`],
-                  },
-                },
-                now,
-              ),
-          },
+        await perform(person, 'test alert', '', () =>
+          ops.cards.raise(
+            {
+              kind: 'notice',
+              audience: 'alerts',
+              ring: true,
+              facts: {
+                title: 'Test alert',
+                lines: [`Asked for by ${person.name}. Alerts reach this chat, and ring.`],
+              },
+            },
+            now,
+          ),
         )
         return { mark: 'ok', title: 'On its way to the alert chat.' }
       },
