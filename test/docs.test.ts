@@ -8,6 +8,7 @@ import { listCommands } from '../src/bot/commands/index.ts'
 import { commandTable } from '../src/bot/derive.ts'
 import { envExample, keyTable } from '../src/keys.ts'
 import type { AlertsCard } from '../src/ops/alerts/index.ts'
+import type { RunbookCard } from '../src/ops/runbooks/index.ts'
 import { chatPicture } from './docs/chat.ts'
 
 // The definitions alone are read: nothing of what they would work on is needed.
@@ -56,11 +57,47 @@ it('the picture of an alert is what the bot sends', async () => {
       clock,
     )
   const over = { phase: 'resolved', endedAt: at('14:25'), ack: undefined }
-  const picture = chatPicture([
+  const picture = chatPicture('An alert that is acknowledged and resolved, and a mute', [
     page({ phase: 'firing', fullInMs: 5 * 3_600_000 }),
     page({ ...over, reason: 'resolved' }),
     { from: 'Ann', text: '/mute host 2h' },
     { mark: 'muted', title: 'Muted until 16:58 UTC: host' },
   ])
   await expect(picture).toMatchFileSnapshot('../docs/pictures/alert.svg')
+})
+
+it('the picture of a recreate is what the bot sends', async () => {
+  const clock = createClock('UTC', () => at('15:00'))
+  const step = (name: string, note: string) => ({ name, note, state: 'done' as const })
+  const facts: RunbookCard = {
+    ...{ deedId: 7, title: 'recreate openclaw-gateway', by: 'Ann', cancellable: false },
+    ...{ startedAt: at('14:02'), endedAt: at('14:02') + 41_000, state: 'done' },
+    steps: [
+      step('snapshot', '20261120-140201-openclaw-gateway'),
+      step('stop', 'ended in 2 s'),
+      step('make anew', ''),
+      step('boot', 'healthy in 36 s'),
+      step('proof', 'container 3f2a91c07be4 with the values of .env'),
+    ],
+  }
+  const dead = {
+    ...{ phase: 'firing', severity: 'critical', since: at('14:00'), ack: undefined, peak: undefined },
+    ...{ title: 'Container openclaw-gateway does not run well', mend: undefined },
+    why: 'It was killed because it ran out of memory. It runs again.',
+    actions: [
+      { label: 'Logs', run: '' },
+      { label: 'Restart', run: '' },
+      { label: 'Recreate', run: '' },
+    ],
+  }
+  const picture = chatPicture('A dead gateway, and the runbook that made it anew', [
+    pageOfCard(
+      { id: 1, kind: 'alerts', facts: { entries: [{ ...entry, ...dead }] } as unknown as AlertsCard },
+      false,
+      clock,
+    ),
+    { from: 'Ann', text: '/recreate' },
+    pageOfCard({ id: 2, kind: 'runbook', facts }, false, clock),
+  ])
+  await expect(picture).toMatchFileSnapshot('../docs/pictures/recreate.svg')
 })

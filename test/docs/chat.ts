@@ -51,7 +51,8 @@ function draw(bubble: Bubble, top: number): { svg: string; height: number } {
   return { svg: [box, ...text, ...buttons].join('\n'), height: height + keys.length * 38 + 16 }
 }
 
-export function chatPicture(bubbles: readonly Bubble[]): string {
+/** @param title says what is seen, for who cannot see it. */
+export function chatPicture(title: string, bubbles: readonly Bubble[]): string {
   let top = 16
   const drawn = bubbles.map((bubble) => {
     const { svg, height } = draw(bubble, top)
@@ -59,6 +60,7 @@ export function chatPicture(bubbles: readonly Bubble[]): string {
     return svg
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${top}" width="${WIDTH}" height="${top}" font-family="-apple-system, Segoe UI, Roboto, Noto Sans, sans-serif" font-size="15" fill="#fff">
+<title>${escapeXml(title)}</title>
 <rect width="${WIDTH}" height="${top}" fill="#0e1621"/>
 ${drawn.join('\n')}
 </svg>
