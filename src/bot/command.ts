@@ -28,6 +28,8 @@ export interface Call<Args = unknown> {
   place: Place
   /** UTC milliseconds. */
   now: number
+  /** The basis of the plan that was confirmed: who plans again must find the same. */
+  basis?: string
 }
 
 /** A call on its way: what was typed or pressed, by whom and where. */

@@ -100,7 +100,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
         const again = await found.plan?.({ args, person, place, now: at })
         if (again?.basis !== plan.basis)
           return refusal('It changed in the meantime: nothing was done.\nSend it again to see the new plan.')
-        return await found.run({ args, person, place, now: at })
+        return await found.run({ args, person, place, now: at, basis: plan.basis })
       },
     })
     const lines = [...(plan.page.lines ?? []), ['Type ', { code: typed }, ' to do it.']]
@@ -150,7 +150,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
     if (plan?.basis !== basis)
       return { page: { ...refusal('It changed since this plan was shown: nothing was done.'), ...again } }
     incoming.begin()
-    return { page: await found.run({ args, person, place, now }) }
+    return { page: await found.run({ args, person, place, now, basis }) }
   }
 
   /** A page for whatever was thrown: a sentence for an OpsError, a plain admission for a bug. */

@@ -45,8 +45,10 @@ function planPage(title: string, { findings, commands, target }: RunbookPlan<unk
 
 export function runbookCommands({ runbooks, recreate, rollback }: RunbookOps): Command[] {
   /** A command that runs a runbook: its plan with `--plan`, else after its confirmation. */
-  async function start<I, C>(book: Runbook<I, C>, input: I, { person, place }: Call): Promise<Page> {
+  async function start<I, C>(book: Runbook<I, C>, input: I, call: Call): Promise<Page> {
+    const { person, place, basis } = call
     const plan = await book.plan(input)
+    if (plan.basis !== basis) throw new OpsError('It changed since this plan was shown: nothing was done.')
     runbooks.start(book, plan, person, `chat:${place.chatId}`)
     return { mark: 'info', title: `${book.name} ${plan.target} has begun.`, brief: true }
   }
