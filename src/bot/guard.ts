@@ -74,6 +74,12 @@ function addressing(text: string, username: string | undefined) {
   return { addressed: true, line: `/${match[1]}${text.slice(match[0].length)}` }
 }
 
+/** An owner who asks for the ids of a group, to make it the chat of the alerts: the one thing answered elsewhere. */
+function asksWhere({ from, chat }: Message, call: ReturnType<typeof addressing>, house: House): boolean {
+  const owner = from !== undefined && house.people.get(from.id) === 'owner'
+  return owner && chat.type !== 'private' && call?.addressed === true && call.line.trim() === '/whoami'
+}
+
 function admitMessage(message: Message, house: House): Admission {
   const who = message.from?.id
   const refuse = (refused: string): Admission => ({ refused, ...(who !== undefined && { who }) })
@@ -84,10 +90,10 @@ function admitMessage(message: Message, house: House): Admission {
   const isPrivate = message.chat.type === 'private' && message.chat.id === userId
   const claims = isPrivate && house.claims(text)
   if (!claims && !house.people.has(userId)) return refuse('stranger')
-  const misplaced = wrongPlace(message, userId, house)
-  if (misplaced) return refuse(misplaced)
-  if (!text) return refuse('no text')
   const call = addressing(text, house.username)
+  const misplaced = wrongPlace(message, userId, house)
+  if (misplaced && !asksWhere(message, call, house)) return refuse(misplaced)
+  if (!text) return refuse('no text')
   if (!call) return refuse('for another bot')
   const kind = claims ? 'claim' : call.line.startsWith('/') ? 'command' : 'text'
   const request: Request = {

@@ -133,6 +133,17 @@ describe.concurrent('in the group', () => {
     expect((await inOps(BEN, '/unmute@FAKE_OPS_BOT all')).text).toContain('No longer muted')
   })
 
+  it('an owner learns the ids of a group that is not ours yet, and nothing else there', async ({
+    onTestFinished: after,
+  }) => {
+    const rig = await createRig({ after })
+    rig.telegram.say({ chat: OPS, from: ANN, text: '/status@fake_ops_bot' })
+    expect((await rig.ask(ANN, '/whoami@fake_ops_bot', { chat: OPS })).text).toContain(
+      `Chat id ${OPS} (group)`,
+    )
+    expect(rig.telegram.messages(OPS)).toHaveLength(1)
+  })
+
   it('talk among people is left alone', async ({ onTestFinished: after }) => {
     const rig = await createRig({ ...inGroup, after })
     rig.telegram.say({ chat: OPS, from: ANN, text: 'the disk again?' })

@@ -117,6 +117,12 @@ describe('who is let in', () => {
       { kind: 'button', chatId: OWNER, messageId: 5, group: false },
     ],
     [
+      'an owner who asks for the ids of a group that is not ours yet',
+      'message',
+      message({ chat: group(-5), text: '/whoami@OpsBot' }),
+      { kind: 'command', text: '/whoami', chatId: -5, group: true },
+    ],
+    [
       'a button pressed in the group',
       'callback_query',
       press({}, { chat: group(GROUP) }),
@@ -159,6 +165,18 @@ describe('who is refused', () => {
       'stranger',
     ],
     ['an owner in another group', 'message', message({ chat: group(-5) }), 'another chat'],
+    [
+      'an owner who asks in another group without naming us',
+      'message',
+      message({ chat: group(-5), text: '/whoami' }),
+      'another chat',
+    ],
+    [
+      'a viewer who asks for the ids of another group',
+      'message',
+      message({ from: person(VIEWER), chat: group(-5), text: '/whoami@OpsBot' }),
+      'another chat',
+    ],
     [
       "an owner in somebody else's private chat",
       'message',
