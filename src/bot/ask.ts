@@ -27,8 +27,6 @@ export type Taken =
 /** So much later than its end a question is still worth asking again. */
 const WORTH_MS = 15 * 60_000
 
-export type Asking = ReturnType<typeof createAsking>
-
 export function createAsking(log: AskedLog) {
   const open = new Map<string, Question>()
   const keyOf = (person: Person, place: Place) => `${place.chatId}/${place.threadId ?? 0}/${person.id}`

@@ -1,6 +1,7 @@
 // Containers, wired: the engine, Compose, the checks on both, what is expected to run, and the runbooks that mend it.
 
 import type { Config } from '../config.ts'
+import type { Log } from '../log.ts'
 import { createBaselines } from './baselines.ts'
 import { createDockerChecks } from './checks/docker.ts'
 import { insideChecks } from './checks/inside.ts'
@@ -31,6 +32,7 @@ export interface ContainersOptions {
   mounts: Pick<Mounts, 'watched' | 'usage'>
   meta: Meta
   now: () => number
+  log: Log
   /** Spoken with instead of the engine: for tests. */
   docker?: Docker
 }
@@ -105,7 +107,7 @@ export function createContainers(options: ContainersOptions) {
   const recreate = createRecreate(parts, steps)
   const rollback = createRollback(parts, steps)
   const baselines = createBaselines({
-    ...{ docker, snapshots, now },
+    ...{ docker, snapshots, now, log: options.log },
     placeOf: (labels) => projectOf(labels, parts.deployment),
   })
   const { checks, note } = createDockerChecks({

@@ -76,7 +76,7 @@ export function createOps(options: OpsOptions) {
   const systemd = createSystemd({ run, notifySocket: config.supervisor.notifySocket })
 
   const containers = createContainers({
-    ...{ config, run, host, mounts, meta, now },
+    ...{ config, run, host, mounts, meta, now, log },
     ...(docker && { docker }),
   })
   const runbooks = createRunbooks({ deeds, cards, runs, now })

@@ -63,14 +63,19 @@ function talkative(telegram: FakeTelegram, over: () => boolean): Promise<number>
   return talk()
 }
 
-it('alerts from memory while its disk is full under load, and recovers by itself', async (context) => {
+/** A state directory on a small disk, and a disk to be told of. */
+async function createYard(context: Parameters<typeof createRig>[0]) {
   const rig = createRig(context)
   const telegram = await rig.telegram()
   telegram.privateChat(OWNER)
   const stateDir = rig.tmpfs('size=8M')
   const disk = rig.tmpfs(`size=${DISK_BYTES}`)
-  const title = `Disk ${disk} almost full`
   const env = { ...envOf(telegram, stateDir), DISK_MOUNTS: disk }
+  return { rig, telegram, stateDir, disk, title: `Disk ${disk} almost full`, env }
+}
+
+it('alerts from memory while its disk is full under load, and recovers by itself', async (context) => {
+  const { rig, telegram, stateDir, disk, title, env } = await createYard(context)
   const ballast = join(stateDir, 'ballast')
   const bot = rig.bot(env)
   let over = false
@@ -126,13 +131,7 @@ it('alerts from memory while its disk is full under load, and recovers by itself
 })
 
 it('starts on a full disk, forgets nothing that lies there, and keeps what came meanwhile', async (context) => {
-  const rig = createRig(context)
-  const telegram = await rig.telegram()
-  telegram.privateChat(OWNER)
-  const stateDir = rig.tmpfs('size=8M')
-  const disk = rig.tmpfs(`size=${DISK_BYTES}`)
-  const title = `Disk ${disk} almost full`
-  const env = { ...envOf(telegram, stateDir), DISK_MOUNTS: disk }
+  const { rig, telegram, stateDir, disk, title, env } = await createYard(context)
   fill(disk, 90, DISK_BYTES)
   const first = rig.bot(env)
   await until('an alert fires', () => shows(telegram, tells.firing, title).length > 0)

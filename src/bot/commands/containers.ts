@@ -98,8 +98,11 @@ export function containerCommands(ops: ContainerOps): Command[] {
     deed: (brief: ContainerBrief & { key: string }) => Promise<void>,
   ): Promise<Page> {
     const brief = await findOurs(args.container)
-    const gateway = await ops.findGateway().catch(() => undefined)
-    const ours = brief.compose && brief.compose.project === gateway?.compose?.project
+    // When it cannot be told which one is the gateway, as if this were of its project: the stricter lock.
+    const ours = await ops.findGateway().then(
+      (gateway) => brief.compose !== undefined && brief.compose.project === gateway?.compose?.project,
+      () => true,
+    )
     const { done: ended } = deeds.perform(
       {
         name: verb,

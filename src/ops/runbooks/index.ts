@@ -123,7 +123,7 @@ export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
         set(index, { note })
       }
       try {
-        const note = await step.run(context, { progress, signal: step.final ? stopping : signal })
+        const note = await step.run(context, { progress, signal })
         runs.remember(deedId, context)
         set(index, { state: 'done', endedAt: now(), note: note ?? '' })
       } catch (error) {
