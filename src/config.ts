@@ -44,6 +44,8 @@ export interface Config {
     gatewayContainer?: string
     projectDir?: string
     stateDir?: string
+    /** Of a gateway on this host, without a container. */
+    gatewayUrl?: string
     watched: readonly string[]
     /** What the docker client needs of our environment. */
     clientEnvironment: Record<string, string>
@@ -192,6 +194,7 @@ export function parseConfig(env: Environment): Config {
       ...(values.OPENCLAW_GATEWAY_CONTAINER && { gatewayContainer: values.OPENCLAW_GATEWAY_CONTAINER }),
       ...(values.OPENCLAW_DIR && { projectDir: values.OPENCLAW_DIR }),
       ...(values.OPENCLAW_CONFIG_DIR && { stateDir: values.OPENCLAW_CONFIG_DIR }),
+      ...(values.OPENCLAW_GATEWAY_URL && { gatewayUrl: values.OPENCLAW_GATEWAY_URL }),
     },
     ...(values.HEARTBEAT_URL && { heartbeatUrl: values.HEARTBEAT_URL }),
     ...(values.HTTPS_PROXY && { proxy: values.HTTPS_PROXY }),

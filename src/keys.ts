@@ -182,6 +182,12 @@ export const KEYS = {
     example: '/home/openclaw/.openclaw',
     unset: "the mount of the gateway's container",
   },
+  OPENCLAW_GATEWAY_URL: {
+    about: 'The address of a gateway that runs on this host without Docker: ws://127.0.0.1:18789.',
+    schema: z.url({ protocol: /^wss?$/, error: 'must be a ws:// or wss:// address' }).optional(),
+    example: 'ws://127.0.0.1:18789',
+    unset: "the gateway's container",
+  },
   WATCH_CONTAINERS: {
     about: "Containers that should run besides those of the gateway's project, with commas between them.",
     schema: list.default([]),

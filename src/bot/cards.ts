@@ -2,11 +2,13 @@
 
 import type { AlertFacts, AlertsCard } from '../ops/alerts/index.ts'
 import type { Digest } from '../ops/digest.ts'
+import type { ApprovalCard } from '../ops/gateway/approvals.ts'
 import type { Notice } from '../ops/index.ts'
 import type { RunbookCard } from '../ops/runbooks/index.ts'
 import { duration, plural } from '../ops/words.ts'
 import type { Clock } from './clock.ts'
 import { type Button, MARKS, type Mark, type Page, type Text } from './page.ts'
+import { approvalPage } from './requests.ts'
 
 type Entry = AlertsCard['entries'][number]
 
@@ -198,6 +200,8 @@ export function pageOfCard(
       return digestPage(card.facts as Digest, clock)
     case 'runbook':
       return runbookPage(card.facts as RunbookCard, clock)
+    case 'approval':
+      return approvalPage(card.facts as ApprovalCard, clock)
     case 'notice':
       return noticePage(card.facts as Notice)
     default:
@@ -207,6 +211,7 @@ export function pageOfCard(
 
 /** Whether a card still has something to ring for: what was over before it was first seen rings nobody. */
 export function stillRings(card: { kind: string; ring: boolean; facts: unknown }): boolean {
+  if (card.kind === 'approval') return card.ring && (card.facts as ApprovalCard).state === 'pending'
   if (card.kind !== 'alerts') return card.ring
   return card.ring && (card.facts as AlertsCard).entries.some(({ phase }) => phase === 'firing')
 }

@@ -60,6 +60,7 @@ export interface Plan {
 }
 
 export interface Command<Args extends z.ZodObject = z.ZodObject> {
+  /** One word, or two for what is done with what the first one shows: `sandboxes recreate`. */
   name: string
   /** The least role that may call it. */
   role: Role
@@ -82,14 +83,14 @@ export function command<Args extends z.ZodObject>(definition: Command<Args>): Co
   return definition as unknown as Command
 }
 
-/** Marks the last argument as taking all words that are left. */
-export const rest = z.string().meta({ rest: true })
+/** The last argument, where it takes all words that are left. */
+export const rest = (description: string) => z.string().meta({ rest: true, description })
 
 const ROLES: readonly Role[] = ['viewer', 'operator', 'owner']
 export const mayCall = (role: Role, { role: least }: Pick<Command, 'role'>) =>
   ROLES.indexOf(role) >= ROLES.indexOf(least)
 
-type Field = z.ZodType & { meta(): { rest?: boolean } | undefined; isOptional(): boolean }
+type Field = z.ZodType & { isOptional(): boolean; unwrap?(): z.ZodType }
 const fieldsOf = ({ args }: Command) => Object.entries(args.shape) as [string, Field][]
 
 /** `/mute <alert> [for]` */
@@ -107,7 +108,8 @@ export function parseArgs(command: Command, words: readonly string[]): Record<st
   const complain = (what: string): never => {
     throw new OpsError(`${what}\nUsage: ${usage(command)}`)
   }
-  const takesRest = fields.at(-1)?.[1].meta()?.rest
+  const last = fields.at(-1)?.[1]
+  const takesRest = (last?.unwrap?.() ?? last)?.meta()?.rest
   if (words.length > fields.length && !takesRest)
     complain(
       fields.length === 0
@@ -116,8 +118,7 @@ export function parseArgs(command: Command, words: readonly string[]): Record<st
     )
   const given = Object.fromEntries(
     fields.flatMap(([name], index) => {
-      const last = takesRest && index === fields.length - 1
-      const value = last ? words.slice(index).join(' ') : words[index]
+      const value = takesRest && index === fields.length - 1 ? words.slice(index).join(' ') : words[index]
       return value ? [[name, value]] : []
     }),
   )
@@ -173,9 +174,10 @@ export function faultsOf(commands: readonly Command[]): string[] {
     ...commands.flatMap((each) => {
       const needsPlan = each.danger !== undefined && each.danger !== 'safe'
       return [
-        ...(/^[a-z0-9_]{1,32}$/.test(each.name)
+        ...(/^[a-z0-9_]{1,32}( [a-z]{1,16})?$/.test(each.name)
           ? []
           : [`/${each.name}: Telegram takes a-z, 0-9 and _, 32 at most`]),
+        ...(each.menu && each.name.includes(' ') ? [`/${each.name}: a menu takes single words only`] : []),
         ...(each.about.length > 0 && each.about.length <= 256
           ? []
           : [`/${each.name}: its line must be 1 to 256 long`]),

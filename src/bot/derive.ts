@@ -24,9 +24,15 @@ export function helpPage(commands: readonly Command[], role: Role): Page {
   return { mark: 'info', title: 'What I can do for you', details: lines }
 }
 
+type Described = { description?: string; unwrap?(): Described }
+const describe = (field: unknown): string => {
+  const { description, unwrap } = field as Described
+  return description ?? unwrap?.call(field).description ?? ''
+}
+
 export function helpOf(command: Command): Page {
   const args = Object.entries(command.args.shape).map(
-    ([name, field]): Text => [{ code: name }, ` ${(field as { description?: string }).description ?? ''}`],
+    ([name, field]): Text => [{ code: name }, ` ${describe(field)}`],
   )
   return {
     mark: 'info',

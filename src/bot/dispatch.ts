@@ -37,9 +37,14 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
   const confirmations = createConfirmations()
   const asking = createAsking(asked)
 
-  function find(name: string, { role }: Person): Command {
+  /** @returns the command that a line begins with, of two words where there is one, and the words behind it. */
+  function find([word = '', ...words]: string[], { role }: Person): { found: Command; words: string[] } {
+    const name = word.toLowerCase()
+    const pair = `${name} ${words[0]?.toLowerCase()}`
+    const double = commands.find((each) => each.name === pair)
+    if (double) return { found: double, words: words.slice(1) }
     const found = commands.find((each) => each.name === name)
-    if (found) return found
+    if (found) return { found, words }
     const open = commands.filter((each) => mayCall(role, each)).map((each) => each.name)
     const meant = nearest(name, open)
     throw new OpsError(
@@ -69,7 +74,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
     if (!found.danger) return
     if (place.kind === 'group' && !button && !addressed)
       throw new OpsError(
-        `In a group I change something only when I am named.\nWrite /${found.name}@… with my name behind it, so that no other bot takes it for its own.`,
+        `In a group I change something only when I am named.\nWrite /${found.name.replace(/(?= |$)/, '@…')} with my name behind it, so that no other bot takes it for its own.`,
       )
     if (stale) throw new OpsError(stale)
   }
@@ -116,8 +121,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
   }
 
   async function run(line: string, incoming: Incoming): Promise<Page | Answer> {
-    const [word = '', ...words] = line.replace(/^\//, '').split(/\s+/).filter(Boolean)
-    const found = find(word.toLowerCase(), incoming.person)
+    const { found, words } = find(line.replace(/^\//, '').split(/\s+/).filter(Boolean), incoming.person)
     checkRole(found, incoming)
     const args = parseArgs(
       found,

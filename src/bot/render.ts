@@ -64,11 +64,18 @@ function headed(page: Page): Text {
   return page.mark ? [`${MARKS[page.mark]} `, page.title] : page.title
 }
 
+/** Telegram takes no message without a visible character. */
+const isBlank = (html: string) => !/\S/.test(html.replace(/<[^>]*>/g, ''))
+
 /** The blocks of a page, each short enough for a message of its own. */
 function blocksOf(page: Page): string[] {
   const { lines, details } = fold(page)
   const title: Text = { bold: plain(headed(page)) }
-  return [...pack([title, ...lines], MESSAGE_UNITS, (inner) => inner), ...pack(details, MESSAGE_UNITS, quote)]
+  const blocks = [
+    ...pack([title, ...lines], MESSAGE_UNITS, (inner) => inner),
+    ...pack(details, MESSAGE_UNITS, quote),
+  ]
+  return blocks.filter((block) => !isBlank(block))
 }
 
 /**

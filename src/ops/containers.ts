@@ -15,14 +15,14 @@ import {
   keyOf,
   projectOf,
 } from './deployment.ts'
-import { createDocker, type Docker } from './docker/index.ts'
+import { type ContainerEvent, createDocker, type Docker } from './docker/index.ts'
 import type { Host } from './host.ts'
 import type { Meta } from './meta.ts'
 import type { Mounts } from './mounts.ts'
 import type { Run } from './run.ts'
 import { createRecreate } from './runbooks/recreate.ts'
 import { createRollback } from './runbooks/rollback.ts'
-import { createServiceSteps } from './runbooks/service.ts'
+import { createServiceSteps, type ServiceParts } from './runbooks/service.ts'
 import { createSnapshots } from './snapshots.ts'
 
 export interface ContainersOptions {
@@ -33,6 +33,8 @@ export interface ContainersOptions {
   meta: Meta
   now: () => number
   log: Log
+  /** The gateway from inside, for plans and proofs. */
+  inside: NonNullable<ServiceParts['inside']>
   /** Spoken with instead of the engine: for tests. */
   docker?: Docker
 }
@@ -61,6 +63,8 @@ function spaced(call: () => void, gapMs: number): () => void {
     again = false
   }
 }
+
+export type Containers = ReturnType<typeof createContainers>
 
 export function createContainers(options: ContainersOptions) {
   const { config, run, host, mounts, meta, now } = options
@@ -100,6 +104,7 @@ export function createContainers(options: ContainersOptions) {
       deployment: deployment as DeploymentOptions,
       room,
       now,
+      inside: options.inside,
     },
     expectDown: (key: string, down: boolean) => (down ? stopped.set(key, 'a runbook') : stopped.clear(key)),
   }
@@ -135,12 +140,19 @@ export function createContainers(options: ContainersOptions) {
         id: containerOf(all, each)?.id,
       }))
     },
-    /** Follows the engine's events. @param nudge looks at what may have changed. @returns the way to stop. */
-    follow(nudge: (check: string) => void) {
+    /**
+     * Follows the engine's events.
+     * @param nudge looks at what may have changed.
+     * @param hear takes each event.
+     * @returns the way to stop.
+     */
+    follow(nudge: (check: string) => void, hear: (event: ContainerEvent) => void) {
       const look = spaced(() => nudge('containers'), LOOK_GAP_MS)
       return docker.follow((event) => {
-        if (event) note(event)
-        else nudge('docker')
+        if (event) {
+          note(event)
+          hear(event)
+        } else nudge('docker')
         look()
       })
     },

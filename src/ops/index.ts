@@ -9,9 +9,11 @@ import { opsbotChecks } from './checks/opsbot.ts'
 import { createContainers } from './containers.ts'
 import { createDeeds } from './deeds.ts'
 import type { Docker } from './docker/index.ts'
+import { findingsBeforeStop, proveReady } from './gateway/plans.ts'
 import { createHost } from './host.ts'
 import type { Meta, MetaValues } from './meta.ts'
 import { createMounts } from './mounts.ts'
+import { createOpenclaw } from './openclaw.ts'
 import { createPulse } from './pulse.ts'
 import { type Run, run as runHere } from './run.ts'
 import { createRunbooks } from './runbooks/index.ts'
@@ -77,9 +79,17 @@ export function createOps(options: OpsOptions) {
 
   const containers = createContainers({
     ...{ config, run, host, mounts, meta, now, log },
+    inside: {
+      findings: () => findingsBeforeStop(openclaw.gateway, now()),
+      ready: (since, signal) => proveReady(openclaw.gateway, since, now, signal),
+    },
     ...(docker && { docker }),
   })
+  const openclaw = createOpenclaw({ config, containers, run, meta, cards, redact, now, log })
   const runbooks = createRunbooks({ deeds, cards, runs, now })
+
+  /** With checks of a test's own and no engine of its own, nothing of the deployment is looked at. */
+  const alone = checks !== undefined && !docker
 
   let notedAlive = 0
   let firstLook = () => {}
@@ -94,7 +104,7 @@ export function createOps(options: OpsOptions) {
   }
   const all = [
     ...(checks ?? hostChecks({ host, mounts, systemd, limits: config.limits })),
-    ...(checks && !docker ? [] : containers.checks),
+    ...(alone ? [] : [...containers.checks, ...openclaw.gatewayChecks]),
     ...opsbotChecks({ store, jobs, chats, now }),
   ]
   const watch = createWatch({
@@ -130,7 +140,7 @@ export function createOps(options: OpsOptions) {
   return {
     ...{ config, log, now, startedAt },
     ...{ store, cards, copies, chats, audit, jobs, meta },
-    ...{ alerts, deeds, pulse, watch, host, mounts, systemd, runbooks, ...containers },
+    ...{ alerts, deeds, pulse, watch, host, mounts, systemd, runbooks, ...containers, ...openclaw },
     /** @param onFirstLook called when everything was looked at once. */
     start(onFirstLook: () => void): void {
       raiseNotices()
@@ -140,14 +150,16 @@ export function createOps(options: OpsOptions) {
         now(),
       )
       watch.start()
-      unfollow = containers.follow(watch.nudge)
+      unfollow = containers.follow(watch.nudge, openclaw.hear)
+      if (!alone) openclaw.connect(watch.nudge)
       runbooks
-        .reportCut([containers.recreate, containers.rollback])
+        .reportCut([containers.recreate, containers.rollback, openclaw.recreateSandboxes])
         .catch((error) => log.error('cut runs were not reported', errorFields(error)))
     },
     /** Ends the deeds, closes the state and gives the directory up. */
     async stop(deadlineMs: number): Promise<void> {
       unfollow()
+      openclaw.gateway.stop()
       watch.stop()
       await deeds.drain(deadlineMs)
       meta.set('aliveAt', now())

@@ -1,6 +1,9 @@
 // The single values that we remember: the freeze, when we were last alive, the chat menu, what should run.
 
 import type { Expected } from './deployment.ts'
+import type { OpenApprovals } from './gateway/approvals.ts'
+import type { KnownCli } from './gateway/cli.ts'
+import type { Kept } from './gateway/config.ts'
 import type { createMeta } from './state/meta.ts'
 
 /** Every single value there is, as JSON. */
@@ -17,6 +20,14 @@ export interface MetaValues {
   expected: Expected[]
   /** Containers that were stopped on purpose, by key. */
   stopped: Record<string, { by: string; at: number }>
+  /** The gateway's CLI as it was found in the image that ran last, by the image's id. */
+  cli: Record<string, KnownCli>
+  /** The gateway's config when it was last good, and the good one before. */
+  config: { good?: Kept; before?: Kept }
+  /** Who switched exec approvals on, and when; absent while they are off. */
+  approvals: { by: string; at: number }
+  /** Exec approvals that wait for an answer. */
+  openApprovals: OpenApprovals
   /** How often Docker had restarted each expected container, by id, and when that last changed. */
   restarts: { at: number; counts: Record<string, number> }
 }

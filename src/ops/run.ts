@@ -1,5 +1,6 @@
 // Child processes: the only place that starts one, with fixed argv, a small environment, a deadline and an output limit.
 
+import { Duplex } from 'node:stream'
 import { OpsError } from '../errors.ts'
 
 export interface RunResult {
@@ -23,6 +24,12 @@ export interface RunOptions {
   onLine?: (line: string) => void
 }
 
+const ENVIRONMENT = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/',
+  LC_ALL: 'C',
+}
+
 /** Runs a program and waits for it. */
 export type Run = (file: string, args: readonly string[], options: RunOptions) => Promise<RunResult>
 
@@ -44,12 +51,7 @@ export const run: Run = async (
     forceKillAfterDelay: 2_000,
     maxBuffer: maxBytes,
     extendEnv: false,
-    env: {
-      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      HOME: '/',
-      LC_ALL: 'C',
-      ...env,
-    },
+    env: { ...ENVIRONMENT, ...env },
     stripFinalNewline: false,
     ...(signal && { cancelSignal: signal }),
   })
@@ -61,4 +63,27 @@ export const run: Run = async (
   if (result.exitCode === undefined && result.signal === undefined)
     throw new OpsError(`${file} could not be started: ${result.code ?? 'unknown cause'}`)
   return { exitCode: result.exitCode ?? null, stdout: result.stdout, stderr: result.stderr }
+}
+
+/**
+ * Starts a program and keeps it open; it ends with its stream, and with us.
+ * @returns its stdin and stdout as one stream, and what it said last on stderr when it ended.
+ */
+export async function open(
+  [file = '', ...args]: readonly string[],
+  env: Record<string, string>,
+): Promise<{ stream: Duplex; ended: Promise<{ stderr: string }> }> {
+  const { execa } = await import('execa')
+  const child = execa(file, args, {
+    ...{ reject: false, extendEnv: false, env: { ...ENVIRONMENT, ...env } },
+    // What it prints is a stream that may last for months: nothing of it is kept.
+    ...{ buffer: { stdout: false, stderr: true }, maxBuffer: { stderr: 1 << 20 } },
+  })
+  // Not execa's own, which waits for the program: one that neither reads nor prints would not notice that its stream is gone.
+  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin })
+  stream.on('error', () => child.kill())
+  stream.on('close', () => child.kill())
+  const ended = child.then(({ stderr }) => ({ stderr: (stderr ?? '').slice(-2_000).trim() }))
+  void ended.then(() => stream.destroy())
+  return { stream, ended }
 }

@@ -71,7 +71,7 @@ describe.concurrent('what is read', () => {
     ])
       expect(message.text).toContain(piece)
     expect(message.text).not.toContain(yard.gateway.id)
-    expect(labels(message)).toEqual(['Refresh', 'Logs', 'Recreate'])
+    expect(labels(message)).toEqual(['Refresh', 'Sessions', 'Logs', 'Restart', 'Recreate'])
     yard.gateway.state = 'exited'
     expect((await yard.ask(VIC, '/gateway')).text).toContain('🔴 openclaw-gateway: exited')
     yard.engine.remove(GATEWAY)

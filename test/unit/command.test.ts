@@ -22,9 +22,12 @@ const define = (args: z.ZodObject, more: Partial<Command> = {}): Command =>
 
 const none = define(z.object({}))
 const mute = define(z.object({ alert: z.string(), for: lengthOfTime.optional() }), { name: 'mute' })
-const note = define(z.object({ alert: z.coerce.number('must be a number').int(), words: rest }), {
-  name: 'note',
-})
+const note = define(
+  z.object({ alert: z.coerce.number('must be a number').int(), words: rest('what it says') }),
+  {
+    name: 'note',
+  },
+)
 const count = define(
   z.object({ lines: z.coerce.number('must be a number').max(50, 'must be 50 at most').default(10) }),
 )

@@ -1,4 +1,4 @@
-// Containers: /gateway, /ps, /logs, /restart, /up, /down.
+// Containers: /ps, /logs, /restart, /up, /down.
 
 import { z } from 'zod'
 import { OpsError } from '../../errors.ts'
@@ -8,15 +8,16 @@ import type { Ops } from '../../ops/index.ts'
 import { plural } from '../../ops/words.ts'
 import { type Call, type Command, command, lengthOfTime, type Plan } from '../command.ts'
 import { MARKS, type Mark, type Page, type Text } from '../page.ts'
-import { gatewayPage, noGatewayPage } from './gateway.ts'
 
 type ContainerOps = Pick<
   Ops,
-  'docker' | 'findGateway' | 'expected' | 'config' | 'deeds' | 'stopped' | 'watch'
+  'docker' | 'findGateway' | 'expected' | 'deeds' | 'stopped' | 'watch' | 'ownRestart' | 'restartItself'
 >
 
 const LINES = { usual: 50, most: 5_000 }
 const STOP_SECONDS = 330
+/** The gateway gives its agents up to 315 s (measured), and starts within a minute. */
+const OWN_RESTART_MS = 420_000
 
 const container = z.string().describe('its name, its service, or the beginning of either')
 
@@ -28,7 +29,11 @@ function markOf({ state, status }: ContainerBrief): Mark {
 export function containerCommands(ops: ContainerOps): Command[] {
   const { docker, deeds, stopped, watch } = ops
 
-  const find = async (word: string) => meant(await docker.list(), word)
+  /** One container by what people call it; "gateway" is the gateway, whatever its name. */
+  async function find(word: string): Promise<ContainerBrief> {
+    const gateway = word === 'gateway' ? await ops.findGateway() : undefined
+    return gateway ?? meant(await docker.list(), word)
+  }
 
   /** One that should run: nothing is done to any other. */
   async function findOurs(word: string): Promise<ContainerBrief & { key: string }> {
@@ -90,12 +95,33 @@ export function containerCommands(ops: ContainerOps): Command[] {
       return { basis: id, page: { title: `${what} ${name}?`, lines: [status], details } }
     }
 
+  /** What the gateway says of its own restart, when the gateway is meant and can do that. */
+  async function ownRestartOf(word: string): Promise<string | undefined> {
+    const [{ id }, gateway] = await Promise.all([find(word), ops.findGateway().catch(() => undefined)])
+    return gateway?.id === id ? await ops.ownRestart() : undefined
+  }
+
+  async function planRestart(call: Call<{ container: string }>): Promise<Plan> {
+    const own = await ownRestartOf(call.args.container)
+    const argv = (name: string) => ['docker', 'restart', '-t', `${STOP_SECONDS}`, name]
+    const plan = await simplePlan(
+      'Restart',
+      own === undefined ? argv : () => ['gateway.restart.request'],
+    )(call)
+    if (own === undefined) return plan
+    const lines = [
+      ...(plan.page.lines ?? []),
+      `By its own restart, which lets its agents end their work: ${own}.`,
+    ]
+    return { ...plan, basis: `${plan.basis} itself`, page: { ...plan.page, lines } }
+  }
+
   /** Starts a deed on one container; it may take minutes, so the answer does not wait longer than a moment. */
   async function act(
     { args, person }: Call<{ container: string }>,
     verb: string,
     done: string,
-    deed: (brief: ContainerBrief & { key: string }) => Promise<void>,
+    deed: (brief: ContainerBrief & { key: string }, signal: AbortSignal) => Promise<unknown>,
   ): Promise<Page> {
     const brief = await findOurs(args.container)
     // When it cannot be told which one is the gateway, as if this were of its project: the stricter lock.
@@ -110,7 +136,7 @@ export function containerCommands(ops: ContainerOps): Command[] {
         danger: 'disruptive',
         // Not while a runbook is at work on the same project.
         resource: ours ? 'gateway' : `container/${brief.name}`,
-        run: () => deed(brief),
+        run: (signal) => deed(brief, signal),
       },
       person,
     )
@@ -125,25 +151,6 @@ export function containerCommands(ops: ContainerOps): Command[] {
   }
 
   return [
-    command({
-      name: 'gateway',
-      role: 'viewer',
-      about: "The gateway's container: state, health, memory and CPU against its limits.",
-      menu: true,
-      args: z.object({}),
-      async run({ now }) {
-        const brief = await ops.findGateway()
-        if (!brief) return noGatewayPage(ops.config.docker.gatewayContainer)
-        const found = await docker.inspect(brief.id)
-        if (!found) throw new OpsError(`${brief.name} has just gone.`)
-        return gatewayPage(
-          found,
-          found.state === 'running' ? await docker.use(found.id) : undefined,
-          now,
-          ops.config.docker.stateDir,
-        )
-      },
-    }),
     command({
       name: 'ps',
       role: 'viewer',
@@ -175,8 +182,15 @@ export function containerCommands(ops: ContainerOps): Command[] {
       about: 'Restarts a container. It keeps its old environment: /recreate loads a changed .env.',
       danger: 'disruptive',
       args: z.object({ container }),
-      plan: simplePlan('Restart', (name) => ['docker', 'restart', '-t', `${STOP_SECONDS}`, name]),
-      run: (call) => act(call, 'restart', 'was restarted.', ({ id }) => docker.restart(id, STOP_SECONDS)),
+      plan: planRestart,
+      async run(call) {
+        const own = await ownRestartOf(call.args.container)
+        return await act(call, 'restart', 'was restarted.', ({ id }, signal) =>
+          own === undefined
+            ? docker.restart(id, STOP_SECONDS)
+            : ops.restartItself(`asked by ${call.person.name}`, OWN_RESTART_MS, signal),
+        )
+      },
     }),
     command({
       name: 'up',

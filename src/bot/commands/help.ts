@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { OpsError } from '../../errors.ts'
-import { type Command, command, echo, nearest } from '../command.ts'
+import { type Command, command, echo, nearest, rest } from '../command.ts'
 import { helpOf, helpPage } from '../derive.ts'
 
 /** @param all gives the whole list, these included. */
@@ -27,7 +27,7 @@ export function helpCommands(all: () => readonly Command[]): Command[] {
       role: 'viewer',
       about: 'What I can do; with a command behind it, more about that one.',
       menu: true,
-      args: z.object({ command: z.string().optional().describe('a command, with or without its slash') }),
+      args: z.object({ command: rest('a command, with or without its slash').optional() }),
       run({ args, person }) {
         if (!args.command) return helpPage(all(), person.role)
         const name = args.command.replace(/^\//, '').toLowerCase()

@@ -5,11 +5,16 @@ import type { JobBoard } from '../../ops/jobs.ts'
 import type { Clock } from '../clock.ts'
 import type { Command } from '../command.ts'
 import { alertCommands } from './alerts.ts'
+import { approvalCommands } from './approvals.ts'
+import { configCommands } from './config.ts'
 import { containerCommands } from './containers.ts'
+import { gatewayCommands } from './gateway.ts'
 import { helpCommands } from './help.ts'
 import { hostCommands } from './host.ts'
 import { ownCommands } from './own.ts'
 import { runbookCommands } from './runbooks.ts'
+import { sandboxCommands } from './sandboxes.ts'
+import { sessionCommands } from './sessions.ts'
 
 export interface CommandParts {
   ops: Ops
@@ -22,8 +27,13 @@ export function listCommands(parts: CommandParts): Command[] {
   commands.push(
     ...helpCommands(() => commands),
     ...hostCommands(parts.ops, parts.clock),
+    ...gatewayCommands(parts.ops),
     ...containerCommands(parts.ops),
     ...runbookCommands(parts.ops),
+    ...sessionCommands(parts.ops),
+    ...configCommands(parts.ops, parts.clock),
+    ...sandboxCommands(parts.ops),
+    ...approvalCommands(parts.ops, parts.clock),
     ...alertCommands(parts.ops, parts.clock),
     ...ownCommands(parts.ops, parts.jobs, parts.clock),
   )

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { OpsError } from '../../errors.ts'
 import type { Ops } from '../../ops/index.ts'
-import type { Runbook, RunbookPlan } from '../../ops/runbooks/index.ts'
+import type { Runbook, RunbookPlan, Runbooks } from '../../ops/runbooks/index.ts'
 import type { RollbackInput } from '../../ops/runbooks/rollback.ts'
 import { type Call, type Command, command, type Plan } from '../command.ts'
 import { MARKS, type Mark, type Page, type Text } from '../page.ts'
@@ -43,23 +43,28 @@ function planPage(title: string, { findings, commands, target }: RunbookPlan<unk
   }
 }
 
+/** The two halves of a command that runs a runbook: its plan, and its start after that was confirmed. */
+export function runbookRoad(runbooks: Runbooks) {
+  return {
+    async start<I, C>(book: Runbook<I, C>, input: I, { person, place, basis }: Call): Promise<Page> {
+      const plan = await book.plan(input)
+      if (plan.basis !== basis) throw new OpsError('It changed since this plan was shown: nothing was done.')
+      runbooks.start(book, plan, person, `chat:${place.chatId}`)
+      return { mark: 'info', title: `${book.name} ${plan.target} has begun.`, brief: true }
+    },
+    async planned<I, C>(book: Runbook<I, C>, input: I): Promise<Plan> {
+      const plan = await book.plan(input)
+      return {
+        basis: plan.basis,
+        page: planPage(book.name, plan),
+        blocked: plan.findings.some(({ level }) => level === 'block'),
+      }
+    },
+  }
+}
+
 export function runbookCommands({ runbooks, recreate, rollback }: RunbookOps): Command[] {
-  /** A command that runs a runbook: its plan with `--plan`, else after its confirmation. */
-  async function start<I, C>(book: Runbook<I, C>, input: I, call: Call): Promise<Page> {
-    const { person, place, basis } = call
-    const plan = await book.plan(input)
-    if (plan.basis !== basis) throw new OpsError('It changed since this plan was shown: nothing was done.')
-    runbooks.start(book, plan, person, `chat:${place.chatId}`)
-    return { mark: 'info', title: `${book.name} ${plan.target} has begun.`, brief: true }
-  }
-  const planned = async <I, C>(book: Runbook<I, C>, input: I): Promise<Plan> => {
-    const plan = await book.plan(input)
-    return {
-      basis: plan.basis,
-      page: planPage(book.name, plan),
-      blocked: plan.findings.some(({ level }) => level === 'block'),
-    }
-  }
+  const { start, planned } = runbookRoad(runbooks)
 
   return [
     command({

@@ -63,7 +63,9 @@ export function createAlerts(options: AlertsOptions) {
     return stepped.tell
   }
 
+  /** Ends the alerts whose subject is not there any more; a look that saw nothing ends nothing. */
   function gone(check: Looked, seen: readonly Observation[], mutes: readonly Mute[], now: number): void {
+    if (seen.length > 0 && seen.every(({ verdict }) => verdict === 'unknown')) return
     const keys = new Set(seen.map(({ key }) => key))
     for (const [key, { memory }] of known) {
       if (memory.check !== check.name || keys.has(key)) continue

@@ -33,7 +33,9 @@ export function insideChecks({ docker, findGateway }: InsideOptions): Check[] {
    */
   function check(name: string, look: (gateway: Container) => Promise<Observation[]>, running = true): Check {
     let last: Observation[] = []
-    const unseen = (why: string) => last.map((seen): Observation => ({ ...seen, verdict: 'unknown', why }))
+    const itself = { key: name, area: 'gateway', title: `Inside the gateway: ${name}` }
+    const unseen = (why: string) =>
+      (last.length > 0 ? last : [itself]).map((seen): Observation => ({ ...seen, verdict: 'unknown', why }))
     return {
       name,
       every: 4,

@@ -55,6 +55,8 @@ export interface Container extends Omit<ContainerBrief, 'status'> {
   /** How long it may be unhealthy after its start. Milliseconds; absent without a health check. */
   startPeriodMs?: number
   user: string
+  /** The port that its command line says it listens on; nothing else is taken from there. */
+  port?: number
 }
 
 export interface ContainerUse {
@@ -74,7 +76,10 @@ export interface ContainerEvent {
 
 export interface ExecResult {
   exitCode: number
+  /** stdout and stderr together, as they came. */
   output: string
+  stdout: string
+  stderr: string
 }
 
 const LABEL = 'com.docker.compose.'
@@ -137,6 +142,7 @@ export function containerOf(info: Dockerode.ContainerInspectInfo): Container {
   const startPeriod = Config.Healthcheck?.StartPeriod
   // The types of dockerode do not know it yet.
   const { StopTimeout: stopSeconds } = Config as { StopTimeout?: number }
+  const port = /--port[= ](\d+)/.exec([...(Config.Entrypoint ?? []), ...(Config.Cmd ?? [])].join(' '))?.[1]
   const cpus = HostConfig.NanoCpus ? HostConfig.NanoCpus / 1e9 : undefined
   return {
     id: info.Id,
@@ -166,6 +172,7 @@ export function containerOf(info: Dockerode.ContainerInspectInfo): Container {
     user: Config.User,
     ...(State.Error && { error: State.Error }),
     ...(State.Health && { health: { status: State.Health.Status, ...(lastOutput && { lastOutput }) } }),
+    ...(port && { port: Number(port) }),
     ...(startedAt && { startedAt }),
     ...(finishedAt && { finishedAt }),
     ...(stopSeconds !== undefined && { stopSeconds }),
@@ -175,14 +182,19 @@ export function containerOf(info: Dockerode.ContainerInspectInfo): Container {
 }
 
 /** Output without a terminal comes in frames: a byte for the stream, three of nothing, four of length. */
-export function demux(raw: Buffer): string {
-  const parts: Buffer[] = []
+export function demux(raw: Buffer): Omit<ExecResult, 'exitCode'> {
+  const frames: { fromStderr: boolean; bytes: Buffer }[] = []
   for (let at = 0; at + 8 <= raw.length; ) {
     const length = raw.readUInt32BE(at + 4)
-    parts.push(raw.subarray(at + 8, at + 8 + length))
+    frames.push({ fromStderr: raw[at] === 2, bytes: raw.subarray(at + 8, at + 8 + length) })
     at += 8 + length
   }
-  return Buffer.concat(parts).toString('utf8')
+  const text = (some: typeof frames) => Buffer.concat(some.map(({ bytes }) => bytes)).toString('utf8')
+  return {
+    output: text(frames),
+    stdout: text(frames.filter(({ fromStderr }) => !fromStderr)),
+    stderr: text(frames.filter(({ fromStderr }) => fromStderr)),
+  }
 }
 
 /** CPU over the second that the engine measured, in percent of one core. */

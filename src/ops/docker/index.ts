@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type Dockerode from 'dockerode'
 import { EngineError, engineError, NOT_THERE } from './errors.ts'
+import { type ExecOptions, openIn, runIn, type Session } from './exec.ts'
 import {
   briefOf,
   type Container,
@@ -21,6 +22,7 @@ import { EVENTS, followEvents } from './follow.ts'
 import { loadDockerode } from './load.ts'
 
 export { EngineError } from './errors.ts'
+export type { ExecOptions, Session } from './exec.ts'
 export type {
   ComposeLabels,
   Container,
@@ -28,6 +30,7 @@ export type {
   ContainerEvent,
   ContainerUse,
   Engine,
+  ExecResult,
 } from './facts.ts'
 export { sha256 } from './facts.ts'
 
@@ -46,12 +49,10 @@ export interface Docker {
   use(id: string): Promise<ContainerUse>
   /** The last lines of its output, both streams together, oldest first. @throws EngineError */
   logs(id: string, options: { lines: number; sinceMs?: number }): Promise<string>
-  /** Runs a program inside. @throws EngineError, or OpsError past its deadline. */
-  exec(
-    id: string,
-    argv: readonly string[],
-    options: { timeoutMs: number; user?: string },
-  ): Promise<ExecResult>
+  /** Runs a program inside to its end. What does not heed its deadline goes on in there. @throws EngineError */
+  exec(id: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult>
+  /** Starts a program inside and keeps it open. @throws EngineError */
+  open(id: string, argv: readonly string[], options: { user?: string }): Promise<Session>
   start(id: string): Promise<void>
   unpause(id: string): Promise<void>
   /** @param graceSeconds how long it may take to end by itself. */
@@ -119,24 +120,6 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
     }
   }
 
-  async function execute(
-    id: string,
-    argv: readonly string[],
-    { timeoutMs, user }: { timeoutMs: number; user?: string },
-  ) {
-    return await ask(async (engine, abortSignal): Promise<ExecResult> => {
-      const exec = await engine.getContainer(id).exec({
-        ...{ Cmd: [...argv], AttachStdout: true, AttachStderr: true, abortSignal },
-        ...(user && { User: user }),
-      })
-      const stream = await exec.start({ hijack: true, stdin: false, abortSignal })
-      const chunks: Buffer[] = []
-      for await (const chunk of stream) chunks.push(chunk)
-      const { ExitCode } = await exec.inspect({ abortSignal })
-      return { exitCode: ExitCode ?? -1, output: demux(Buffer.concat(chunks)) }
-    }, timeoutMs)
-  }
-
   /** The engine may accept the connection and say nothing while it boots: the answer has a deadline, the stream none. */
   async function openEvents(signal: AbortSignal): Promise<Readable> {
     const late = new AbortController()
@@ -201,9 +184,12 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
         const { Config } = await container.inspect({ abortSignal })
         const since = sinceMs === undefined ? {} : { since: Math.floor(sinceMs / 1_000) }
         const raw = await container.logs({ stdout: true, stderr: true, tail: lines, abortSignal, ...since })
-        return Config.Tty ? raw.toString('utf8') : demux(raw)
+        return Config.Tty ? raw.toString('utf8') : demux(raw).output
       }),
-    exec: execute,
+    exec: (id, argv, { timeoutMs, ...how }) =>
+      ask((engine, signal) => runIn(engine.getContainer(id), argv, how, signal), timeoutMs),
+    open: (id, argv, { user }) =>
+      ask((engine, signal) => openIn(engine.getContainer(id), argv, user, signal)),
     start: (id) =>
       ask(
         async (engine, abortSignal) =>

@@ -113,6 +113,12 @@ export function createRecreate(
     ]
   }
 
+  /** Of the gateway itself: what it is doing, and whether it would come back well. */
+  async function gatewayFindings(container: Container | undefined): Promise<Finding[]> {
+    const gateway = findGateway(await docker.list(), deployment)
+    return container && gateway?.id === container.id ? ((await parts.inside?.findings()) ?? []) : []
+  }
+
   /** Findings of a part of the plan; what stops it from being looked at stops the deed. */
   const orBlock = (findings: Promise<Finding[]>): Promise<Finding[]> =>
     findings.catch((error) => [{ level: 'block', text: messageOf(error) }])
@@ -127,6 +133,7 @@ export function createRecreate(
       orBlock(service.then((made) => composeFindings(project, made, container))),
       orBlock(environmentFindings(envPathOf(project))),
       roomFindings(),
+      gatewayFindings(container),
     ])
     const made = await service.catch(() => undefined)
     const argv = compose.recreateArgv(project)

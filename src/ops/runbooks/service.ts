@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { OpsError } from '../../errors.ts'
 import type { Compose } from '../compose.ts'
 import { causeOf } from '../deaths.ts'
-import { containerOf, type DeploymentOptions, type Expected, keyOf } from '../deployment.ts'
+import { containerOf, type DeploymentOptions, type Expected, findGateway, keyOf } from '../deployment.ts'
 import type { ComposeLabels, Container, Docker } from '../docker/index.ts'
 import type { Snapshots } from '../snapshots.ts'
 import { duration } from '../words.ts'
-import type { Runbook, Step, StepTools } from './index.ts'
+import type { Finding, Runbook, Step, StepTools } from './index.ts'
 
 export interface ServiceContext {
   project: ComposeLabels
@@ -32,6 +32,13 @@ export interface ServiceParts {
   /** Says that a container is down on purpose while this runs, so that nobody is woken for it. */
   expectDown: (key: string, down: boolean) => void
   room: () => Promise<{ diskBytes: number; memoryBytes: number }>
+  /** The gateway from inside; absent where nobody can look. */
+  inside?: {
+    /** What stopping it would break off or bring to light. */
+    findings(): Promise<Finding[]>
+    /** Waits until it is ready. @returns a note. @throws OpsError */
+    ready(since: number, signal: AbortSignal): Promise<string>
+  }
   now: () => number
 }
 
@@ -81,7 +88,7 @@ export interface ServiceSteps extends Pick<Runbook<never, ServiceContext>, 'foun
 }
 
 export function createServiceSteps(parts: ServiceParts): ServiceSteps {
-  const { docker, compose, expectDown, now } = parts
+  const { docker, compose, expectDown, inside, now } = parts
 
   /** The container that the service has now. */
   const current = async ({ project, name }: Pick<ServiceContext, 'project' | 'name'>) => {
@@ -138,13 +145,17 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
     throw new OpsError(`It was not healthy within ${duration(limit)}.`)
   }
 
-  async function prove(context: ServiceContext): Promise<string> {
+  async function prove(context: ServiceContext, { progress, signal }: StepTools): Promise<string> {
     const container = await current(context)
     if (!container || isOld(container, context)) throw new OpsError('It is still the old container.')
     const drift = driftOf((await compose.service(context.project)).environment, container)
     if (drift.length > 0) throw new OpsError(`It still has other values than .env for: ${drift.join(', ')}.`)
     expectDown(keyOf({ name: context.name, compose: context.project }), false)
-    return `container ${container.id.slice(0, 12)} with the values of .env`
+    const made = `container ${container.id.slice(0, 12)} with the values of .env`
+    if (!inside || findGateway(await docker.list(), parts.deployment)?.id !== container.id) return made
+    progress('asking it whether it is ready')
+    const ready = await inside.ready(container.startedAt ?? 0, signal)
+    return ready ? `${made}, ${ready}` : made
   }
 
   return {
