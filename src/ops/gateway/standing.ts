@@ -79,25 +79,24 @@ export function standingOf(seen: {
   now: number
 }): Standing {
   const { link, ready, startedAt = Number.NEGATIVE_INFINITY, now } = seen
-  if (link.state === 'shut' && BLIND.includes(link.code)) return { state: 'unknown', why: link.why }
+  const shut = link.state === 'shut'
+  if (shut && BLIND.includes(link.code)) return { state: 'unknown', why: link.why }
   if (ready?.stuck)
     return {
       state: 'not ready',
       why: 'It takes connections and answers none of them: its event loop is stuck.',
     }
-  // A line that HTTP refuses looks like one that nobody takes, and one line of nonsense is no proof against HTTP.
-  const heard =
-    ready?.answers && (ready.error !== undefined || (link.state === 'shut' && link.code === 'NONSENSE'))
-  const unreached = link.state === 'shut' && UNREACHED.includes(link.code) && !heard
-  if (ready?.answers === false || unreached) {
-    if (link.state === 'shut' && link.announced && now - link.announced.at < RESTART_MS)
+  // A line that is open is proof that it listens: HTTP is looked at twice a second, and may be known from before.
+  // One that HTTP refuses looks like one that nobody takes, and one line of nonsense is no proof against HTTP.
+  const heard = ready?.answers && (ready.error !== undefined || (shut && link.code === 'NONSENSE'))
+  if (shut && (ready?.answers === false || (UNREACHED.includes(link.code) && !heard))) {
+    if (link.announced && now - link.announced.at < RESTART_MS)
       return { state: 'restarting', why: `It said that it restarts (${link.announced.reason}).` }
     if (now - startedAt < START_MS) return { state: 'starting', why: 'It does not listen yet.' }
-    return { state: 'not ready', why: link.state === 'shut' ? link.why : 'Nobody answers on its port.' }
+    return { state: 'not ready', why: link.why }
   }
   const failing = ready?.failing ?? []
-  if (link.state === 'shut' && link.code === 'UNAVAILABLE')
-    return { state: 'starting', why: 'It has only just begun.' }
+  if (shut && link.code === 'UNAVAILABLE') return { state: 'starting', why: 'It has only just begun.' }
   if (ready?.ready === false && (ready.uptimeMs ?? START_MS) < START_MS && failing.every(isStartup))
     return { state: 'starting', why: `It still starts: ${failing.join(', ')}.` }
   if (ready?.ready === false && failing.includes(DRAINING))
