@@ -19,13 +19,14 @@ import { insideContainer, insideHost } from './gateway/inside.ts'
 import type { EventName } from './gateway/methods.ts'
 import { lookOver } from './gateway/overview.ts'
 import { createSandboxes } from './gateway/sandboxes.ts'
+import { runsIn } from './gateway/sessions.ts'
 import type { Announced } from './gateway/standing.ts'
 import { createStateDir } from './gateway/statedir.ts'
 import type { Meta } from './meta.ts'
 import { open as openHere, type Run } from './run.ts'
 import { createSandboxesRecreate } from './runbooks/sandboxes.ts'
 import type { Cards } from './state/cards.ts'
-import { duration } from './words.ts'
+import { duration, plural } from './words.ts'
 
 export interface OpenclawOptions {
   config: Pick<Config, 'docker' | 'stateDir'>
@@ -119,6 +120,7 @@ export function createOpenclaw(options: OpenclawOptions) {
   const approvals = createApprovals({
     ...{ gateway, cards, redact, now },
     open: { get: () => meta.get('openApprovals') ?? {}, set: (open) => meta.set('openApprovals', open) },
+    on: () => meta.get('approvals') !== undefined,
   })
 
   /** The host's side of the gateway's state directory. */
@@ -186,8 +188,8 @@ export function createOpenclaw(options: OpenclawOptions) {
     async ownRestart(): Promise<string | undefined> {
       const link = gateway.link()
       if (link.state !== 'open' || !link.methods.includes('gateway.restart.request')) return undefined
-      const { summary, safe } = await gateway.call('gateway.restart.preflight')
-      return summary ?? (safe ? 'safe to restart now' : 'its agents are at work')
+      const runs = runsIn((await gateway.call('gateway.restart.preflight')).counts)
+      return runs > 0 ? `they are at work (${plural(runs, 'run')})` : 'they are idle'
     },
     /**
      * The gateway's own restart, which waits for its agents: asked for, and waited for until it is ready again.

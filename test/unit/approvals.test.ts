@@ -41,7 +41,7 @@ const B = 'bbbb3333-0000-0000-0000-000000000000'
 
 /** Fakes of the cards, of what is kept, and of a gateway that does as the test says. */
 function createYard({ methods = ['exec.approval.list', 'exec.approval.resolve'] } = {}) {
-  const yard = { now: T0, open: {} as OpenApprovals, listed: [] as unknown[], down: false }
+  const yard = { now: T0, on: true, open: {} as OpenApprovals, listed: [] as unknown[], down: false }
   const cards: { facts: ApprovalCard; audience: string; ring: boolean; revisions: number }[] = []
   const calls: unknown[] = []
   let resolve = async (_params: unknown): Promise<unknown> => ({ ok: true })
@@ -83,6 +83,7 @@ function createYard({ methods = ['exec.approval.list', 'exec.approval.resolve'] 
       },
     },
     open: { get: () => yard.open, set: (open) => Object.assign(yard, { open }) },
+    on: () => yard.on,
     redact: (text) => text.replaceAll('hunter2', '[redacted]'),
     now: () => yard.now,
   })
@@ -252,7 +253,36 @@ describe('what is asked', () => {
   })
 })
 
+describe('while agents may not ask here', () => {
+  it('what they ask elsewhere is no card, told or listed', async () => {
+    const yard = createYard()
+    yard.on = false
+    yard.ask(A)
+    yard.listed = [request(B)]
+    await yard.approvals.relist()
+    expect(yard.cards).toEqual([])
+  })
+})
+
 describe('an answer from elsewhere', () => {
+  it('that the gateway gives itself when the time is over (2026.9.6, measured) is the end and no denial', () => {
+    const yard = createYard()
+    yard.ask(A)
+    yard.now = T0 + 2 * MINUTE
+    yard.tell(A, 'deny', null)
+    expect(yard.facts()).toMatchObject([{ state: 'expired' }])
+  })
+
+  it('that never comes ends the card at its time, after a restart of the bot too', async () => {
+    const yard = createYard({ methods: [] })
+    yard.ask(A)
+    vi.clearAllTimers()
+    await yard.approvals.relist()
+    yard.now = T0 + 2 * MINUTE
+    vi.advanceTimersByTime(2 * MINUTE + 500)
+    expect(yard.facts()).toMatchObject([{ state: 'expired' }])
+  })
+
   it.each<[string, string | null, object]>([
     ['by its client', 'Control UI', { state: 'answered', decision: 'deny', by: 'Control UI' }],
     ['by nobody: the gateway ended it itself', null, { state: 'gone' }],

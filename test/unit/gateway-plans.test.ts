@@ -109,7 +109,7 @@ describe('before it is stopped', () => {
     return findingsBeforeStop(gateway, T0)
   }
   const working = { count: 1, sessions: [{ key: 'a', status: 'running' }] }
-  const preflight = { safe: false, counts: { totalActive: 3 } }
+  const preflight = { safe: false, counts: { activeTasks: 3, rootRequests: 2, totalActive: 9 } }
 
   it.each<[string, Answers, LinkState, string[]]>([
     [
@@ -164,7 +164,7 @@ describe('before it is stopped', () => {
       ],
     ],
     [
-      'its own count is known, it goes before ours',
+      'its own count is known and is more than its sessions',
       { ...quiet, 'sessions.list': working, 'gateway.restart.preflight': preflight },
       open(['gateway.restart.preflight']),
       [
@@ -173,11 +173,10 @@ describe('before it is stopped', () => {
       ],
     ],
     [
-      'its own count is none',
+      'what it counts are our own questions',
       {
         ...quiet,
-        'sessions.list': working,
-        'gateway.restart.preflight': { safe: true, counts: { totalActive: 0 } },
+        'gateway.restart.preflight': { safe: false, counts: { rootRequests: 2, totalActive: 2 } },
       },
       open(['gateway.restart.preflight']),
       ['ok the gateway finds its config valid', 'ok its agents are idle'],

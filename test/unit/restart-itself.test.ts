@@ -183,9 +183,9 @@ describe('a restart that we ask it for', () => {
   })
 
   it.each<[string, unknown, string[], string | undefined]>([
-    ['in its words', SAFE, METHODS, 'safe to restart now'],
-    ['in ours, safe', { safe: true }, METHODS, 'safe to restart now'],
-    ['in ours, busy', { safe: false }, METHODS, 'its agents are at work'],
+    ['safe', SAFE, METHODS, 'they are idle'],
+    ['in a version that counts nothing', { safe: true }, METHODS, 'they are idle'],
+    ['busy', { safe: false, counts: { activeTasks: 1 } }, METHODS, 'they are at work (1 run)'],
     ['not at all by an older version', SAFE, ['health'], undefined],
   ])('says before how it would be: %s', async (_, payload, methods, said) => {
     const yard = await createYard({ methods })

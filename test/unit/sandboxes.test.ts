@@ -495,9 +495,10 @@ describe('beside each other', () => {
       NOW,
       Date.parse('2026-11-20T14:07:38.641Z') + DAY,
     ],
+    ['not known to be, while its use is not known', {}, undefined, undefined],
     [
-      'of such an age alone, when its use is not known',
-      {},
+      'of such an age alone, when its use does not count',
+      { prune: { idleHours: 0, maxAgeDays: 7 } },
       undefined,
       Date.parse('2026-11-20T14:07:38.641Z') + 7 * DAY,
     ],

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { nameOf, sessionCommands, sessionsPage, thousands } from '../../src/bot/commands/sessions.ts'
 import { plain } from '../../src/bot/page.ts'
 import { METHODS, type Session } from '../../src/ops/gateway/methods.ts'
-import { busyIn } from '../../src/ops/gateway/sessions.ts'
+import { busyIn, runsIn, touchedIn, workWords } from '../../src/ops/gateway/sessions.ts'
 import { HOUR, MINUTE, T0 } from './help.ts'
 
 const captures = z
@@ -14,17 +14,29 @@ const captures = z
   .parse(JSON.parse(readFileSync(new URL('../fixtures/openclaw/sessions.json', import.meta.url), 'utf8')))
 const captured = (name: string) => captures[name] ?? { count: 0, sessions: [] }
 
-describe('a session is at work', () => {
-  it.each<[string, Partial<Session>, boolean]>([
-    ['when it says so', { status: 'running', updatedAt: T0 - 5 * HOUR }, true],
-    ['when it says nothing and was touched just now', { updatedAt: T0 - 9 * MINUTE }, true],
-    ['when its clock is ahead of ours', { updatedAt: T0 + MINUTE }, true],
-    ['not when it says nothing and was touched long ago', { updatedAt: T0 - 10 * MINUTE }, false],
-    ['not when nothing is known of it', {}, false],
-  ])('%s', (_, more, busy) => {
-    const session = { key: 'agent:main:main', ...more }
-    expect(busyIn([session], T0)).toEqual(busy ? [session] : [])
+describe('a session', () => {
+  it.each<[string, Partial<Session>, string]>([
+    ['that says so is at work', { status: 'running', updatedAt: T0 - 5 * HOUR }, '1 at work'],
+    ['that has just ended is not', { status: 'done', updatedAt: T0 - 1 }, 'none at work'],
+    ['that says nothing was used, if just now', { updatedAt: T0 - 9 * MINUTE }, '1 used in the last 10 min'],
+    ['whose clock is ahead of ours too', { updatedAt: T0 + MINUTE }, '1 used in the last 10 min'],
+    ['that says nothing and was touched long ago is idle', { updatedAt: T0 - 10 * MINUTE }, 'none at work'],
+    ['of which nothing is known is idle', {}, 'none at work'],
+  ])('%s', (_, more, words) => {
+    const sessions = [{ key: 'agent:main:main', ...more }]
+    expect(workWords({ busy: busyIn(sessions).length, touched: touchedIn(sessions, T0).length })).toBe(words)
   })
+
+  it.each<[string, Record<string, number>, number]>([
+    ['that nobody counts', {}, 0],
+    ['of ours, asked meanwhile', { rootRequests: 2, totalActive: 2 }, 0],
+    [
+      'that stand in several counts',
+      { queueSize: 2, embeddedRuns: 1, rootRequests: 1, activeTasks: 1, totalActive: 5 },
+      1,
+    ],
+    ['in the background too', { activeTasks: 2, backgroundExecSessions: 1, totalActive: 3 }, 3],
+  ])("counts the gateway's runs: %s", (_, counts, runs) => expect(runsIn(counts)).toBe(runs))
 })
 
 const page = (
@@ -46,7 +58,7 @@ const linesOf = (sessions: Session[]) => page(sessions).lines?.map(plain)
 
 describe('the page', () => {
   it.each<[string, string[]]>([
-    ['cli 2026.2.22', ['main · main: idle, claude-opus-4-6, 100 of 200k tokens (0 %), 30 min ago']],
+    ['cli 2026.2.22', ['main · main: claude-opus-4-6, 100 of 200k tokens (0 %), 30 min ago']],
     [
       'cli 2026.9.6',
       ['main · explicit:ex1795167404360: done, claude-opus-4-6, 100 of 1M tokens (0 %), 30 min ago'],
@@ -72,7 +84,7 @@ describe('the page', () => {
     expect(linesOf(sessions)).toEqual([
       'c · new: at work, 1 min ago',
       'a · old: done, 1 h ago',
-      'b · never: idle',
+      'b · never',
     ])
     expect(page(sessions).title).toBe('3 sessions, 1 at work')
   })

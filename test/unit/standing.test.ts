@@ -55,8 +55,8 @@ describe('the gateway', () => {
       shut('SILENT'),
       { ...mute, stuck: true },
       YOUNG,
-      'not ready',
-      'stuck',
+      'starting',
+      'no time to answer',
     ],
 
     ['that nobody reaches, just started', shut('DOWN'), mute, YOUNG, 'starting', 'It does not listen yet.'],
@@ -117,6 +117,14 @@ describe('the gateway', () => {
       GROWN,
       'starting',
       'It has only just begun.',
+    ],
+    [
+      'that has only just begun for two minutes',
+      shut('UNAVAILABLE', { since: T0 - 2 * MINUTE }),
+      undefined,
+      GROWN,
+      'not ready',
+      'For 2 min it has said that it only just begins.',
     ],
     [
       'that starts its sidecars',
@@ -216,6 +224,8 @@ describe('a line that the gateway does not let us have', () => {
     ],
     ['is none where its script has just ended', shut('CLOSED'), answers, undefined],
     ['is none where nobody answers', shut('DOWN'), mute, undefined],
+    ['is none where it went between two looks', shut('DOWN'), answers, undefined],
+    ['is none while it starts', shut('UNAVAILABLE'), answers, undefined],
     ['is none where nobody was asked', shut('DOWN'), undefined, undefined],
     ['by the name of what every object has', shut('constructor'), mute, undefined],
   ])('%s', (_, link, ready, refusal) => {

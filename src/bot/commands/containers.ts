@@ -1,17 +1,26 @@
 // Containers: /ps, /logs, /restart, /up, /down.
 
 import { z } from 'zod'
-import { OpsError } from '../../errors.ts'
+import { messageOf, OpsError } from '../../errors.ts'
 import { meant } from '../../ops/deployment.ts'
 import type { ContainerBrief } from '../../ops/docker/index.ts'
-import type { Ops } from '../../ops/index.ts'
+import type { Notice, Ops } from '../../ops/index.ts'
 import { plural } from '../../ops/words.ts'
 import { type Call, type Command, command, lengthOfTime, type Plan } from '../command.ts'
 import { MARKS, type Mark, type Page, type Text } from '../page.ts'
 
 type ContainerOps = Pick<
   Ops,
-  'docker' | 'findGateway' | 'expected' | 'deeds' | 'stopped' | 'watch' | 'ownRestart' | 'restartItself'
+  | 'cards'
+  | 'docker'
+  | 'findGateway'
+  | 'expected'
+  | 'deeds'
+  | 'stopped'
+  | 'watch'
+  | 'ownRestart'
+  | 'restartItself'
+  | 'now'
 >
 
 const LINES = { usual: 50, most: 5_000 }
@@ -111,14 +120,14 @@ export function containerCommands(ops: ContainerOps): Command[] {
     if (own === undefined) return plan
     const lines = [
       ...(plan.page.lines ?? []),
-      `By its own restart, which lets its agents end their work: ${own}.`,
+      `By its own restart, which waits for its agents to end their work; ${own}.`,
     ]
     return { ...plan, basis: `${plan.basis} itself`, page: { ...plan.page, lines } }
   }
 
-  /** Starts a deed on one container; it may take minutes, so the answer does not wait longer than a moment. */
+  /** Starts a deed on one container; it may take minutes: then its end is told by a card of its own. */
   async function act(
-    { args, person }: Call<{ container: string }>,
+    { args, person, place }: Call<{ container: string }>,
     verb: string,
     done: string,
     deed: (brief: ContainerBrief & { key: string }, signal: AbortSignal) => Promise<unknown>,
@@ -145,9 +154,15 @@ export function containerCommands(ops: ContainerOps): Command[] {
       new Promise<false>((resolve) => setTimeout(resolve, 3_000, false)),
     ])
     watch.nudge('containers')
-    return quick
-      ? { mark: 'ok', title: `${brief.name} ${done}` }
-      : { mark: 'info', title: `${brief.name}: ${verb} is under way. /ps shows how it goes.` }
+    if (quick) return { mark: 'ok', title: `${brief.name} ${done}` }
+    const tell = (facts: Notice) =>
+      ops.cards.raise({ kind: 'notice', audience: `chat:${place.chatId}`, facts, ring: false }, ops.now())
+    ended.then(
+      (note) =>
+        tell({ title: `${brief.name} ${done}`, lines: typeof note === 'string' ? [`It is ${note}.`] : [] }),
+      (error) => tell({ title: `${brief.name}: ${verb} failed.`, lines: [messageOf(error)] }),
+    )
+    return { mark: 'info', title: `${brief.name}: ${verb} is under way. Its end will be told here.` }
   }
 
   return [

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { OpsError } from '../../errors.ts'
 import type { Container, ContainerUse } from '../../ops/docker/index.ts'
 import type { Overview } from '../../ops/gateway/overview.ts'
+import { workWords } from '../../ops/gateway/sessions.ts'
 import type { Ops } from '../../ops/index.ts'
 import { ago, bytes, duration, percent, plural } from '../../ops/words.ts'
 import { type Command, command } from '../command.ts'
@@ -33,12 +34,8 @@ const STANDINGS: Record<Overview['standing']['state'], { mark: Mark; word: strin
   unknown: { mark: 'unknown', word: 'not seen from inside' },
 }
 
-function workOf({ sessions, active }: Overview): string | undefined {
-  if (!sessions) return undefined
-  const busy = sessions.busy > 0 ? `${sessions.busy} at work` : 'none at work'
-  const work = active ? `, ${plural(active, 'piece')} of work under way` : ''
-  return `${plural(sessions.count, 'session')}, ${busy}${work}`
-}
+const workOf = ({ sessions }: Overview): string | undefined =>
+  sessions && `${plural(sessions.count, 'session')}, ${workWords(sessions)}`
 
 function channelsOf({ channels }: Overview): string[] {
   if (!channels) return []

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import type { Gateway } from '../../ops/gateway/index.ts'
 import type { Asked, Result, Session } from '../../ops/gateway/methods.ts'
-import { busyIn } from '../../ops/gateway/sessions.ts'
+import { busyIn, touchedIn, workWords } from '../../ops/gateway/sessions.ts'
 import { ago, percent, plural } from '../../ops/words.ts'
 import { type Command, command } from '../command.ts'
 import type { Page, Text } from '../page.ts'
@@ -47,13 +47,13 @@ function lineOf(session: Session, busy: boolean, now: number): Text {
   const { agent, name } = nameOf(session)
   const at = touchedAt(session)
   const facts = [
-    busy ? 'at work' : (session.status ?? 'idle'),
+    busy ? 'at work' : session.status,
     session.model ?? undefined,
     contextOf(session),
     at === undefined ? undefined : ago(Math.max(0, now - at)),
   ]
   const words = facts.flatMap((each) => (each ? [each.slice(0, NAME_LENGTH)] : []))
-  return [{ bold: `${agent} · ${name}` }, `: ${words.join(', ')}`]
+  return [{ bold: `${agent} · ${name}` }, words.length > 0 ? `: ${words.join(', ')}` : '']
 }
 
 /** Newest first. */
@@ -61,7 +61,8 @@ export function sessionsPage({ value, source, at }: Sessions, now: number): Page
   const sessions = value.sessions
     .toSorted((a, b) => (touchedAt(b) ?? 0) - (touchedAt(a) ?? 0))
     .slice(0, ASKED_FOR)
-  const busy = busyIn(sessions, now)
+  const busy = busyIn(sessions)
+  const work = workWords({ busy: busy.length, touched: touchedIn(sessions, now).length })
   const count = Math.max(value.totalCount ?? value.count, value.sessions.length)
   const left = count - sessions.length
   return {
@@ -69,7 +70,7 @@ export function sessionsPage({ value, source, at }: Sessions, now: number): Page
     title:
       count === 0
         ? 'There are no sessions'
-        : `${plural(count, 'session')}, ${busy.length > 0 ? `${busy.length} at work` : 'none at work'}`,
+        : `${plural(count, 'session')}, ${work}`,
     lines: sessions.map((each) => lineOf(each, busy.includes(each), now)),
     details: [
       ...(left > 0 ? [`${left} older ones are not shown`] : []),

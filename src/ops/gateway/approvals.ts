@@ -36,6 +36,8 @@ export interface ApprovalsOptions {
   gateway: Pick<Gateway, 'call' | 'link'>
   cards: Pick<Cards, 'raise' | 'revise' | 'card'>
   open: { get(): OpenApprovals; set(open: OpenApprovals): void }
+  /** Whether agents may ask here: older gateways tell everybody, and newer ones list for everybody (measured). */
+  on: () => boolean
   redact: Redact
   now: () => number
 }
@@ -91,7 +93,7 @@ export function approvalOf(payload: unknown): ApprovalCard | undefined {
   }
 }
 
-export function createApprovals({ gateway, cards, open, redact, now }: ApprovalsOptions): Approvals {
+export function createApprovals({ gateway, cards, open, on, redact, now }: ApprovalsOptions): Approvals {
   const factsOf = (cardId: number) => cards.card(cardId)?.facts as ApprovalCard | undefined
   /** Who of us is answering what, and how: the gateway tells everybody before it tells us that it took it. */
   const answering = new Map<string, string>()
@@ -114,7 +116,7 @@ export function createApprovals({ gateway, cards, open, redact, now }: Approvals
 
   function add(payload: unknown): void {
     const facts = approvalOf(payload)
-    if (!facts || facts.expiresAt <= now() || open.get()[facts.id]) return
+    if (!on() || !facts || facts.expiresAt <= now() || open.get()[facts.id]) return
     const cardId = cards.raise(
       { kind: 'approval', audience: 'alerts', facts: redactAll(facts, redact), ring: true },
       now(),

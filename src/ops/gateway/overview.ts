@@ -4,7 +4,7 @@ import { messageOf, OpsError } from '../../errors.ts'
 import { troubleOf } from './channels.ts'
 import type { Gateway, LinkState, Standing } from './index.ts'
 import type { Ask, Result } from './methods.ts'
-import { busyIn } from './sessions.ts'
+import { busyIn, touchedIn } from './sessions.ts'
 import type { Ready } from './standing.ts'
 
 export interface Overview {
@@ -15,10 +15,8 @@ export interface Overview {
   /** Each account of each channel that is switched on. */
   channels?: { name: string; trouble?: string }[]
   agents?: string[]
-  /** Sessions that there are, and those at work. */
-  sessions?: { count: number; busy: number }
-  /** What a restart now would wait for or break off, by the gateway's own count. */
-  active?: number
+  /** Sessions that there are, those at work, and those used just now by a version that does not say which are. */
+  sessions?: { count: number; busy: number; touched: number }
   /** Of the gateway's process. Bytes. */
   memoryBytes?: number
   eventLoop?: { degraded: boolean; reasons: string[]; delayP99Ms?: number | undefined }
@@ -63,13 +61,12 @@ export async function lookOver(
   if (link.state === 'shut' && link.code === 'NO_NODE')
     return { standing: gateway.standing(), link, pluginErrors: 0, unseen, byCli, at: now }
   const has = (method: string) => link.state === 'open' && link.methods.includes(method)
-  const [version, health, channels, sessions, status, preflight] = await Promise.all([
+  const [version, health, channels, sessions, status] = await Promise.all([
     within(gateway.version()).catch(missed('its version')),
     ask('health', 'its health'),
     ask('channels.status', 'its channels'),
     ask('sessions.list', 'its sessions', { limit: 100 }),
     has('status') ? ask('status', 'its memory') : undefined,
-    has('gateway.restart.preflight') ? ask('gateway.restart.preflight', 'its work') : undefined,
   ])
   const ready = gateway.ready()
   return {
@@ -99,10 +96,10 @@ export async function lookOver(
     ...(sessions && {
       sessions: {
         count: Math.max(sessions.count, sessions.sessions.length),
-        busy: busyIn(sessions.sessions, now).length,
+        busy: busyIn(sessions.sessions).length,
+        touched: touchedIn(sessions.sessions, now).length,
       },
     }),
-    ...(preflight?.counts.totalActive !== undefined && { active: preflight.counts.totalActive }),
     ...(status?.processMemory && { memoryBytes: status.processMemory.rssBytes }),
     ...(health?.eventLoop && { eventLoop: health.eventLoop }),
   }

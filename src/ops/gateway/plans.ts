@@ -6,7 +6,7 @@ import type { Finding } from '../runbooks/index.ts'
 import { duration, plural } from '../words.ts'
 import { type ReportedCredential, readCredentials } from './credentials.ts'
 import type { Gateway } from './index.ts'
-import { busyIn } from './sessions.ts'
+import { busyIn, runsIn, touchedIn } from './sessions.ts'
 import { refusalOf } from './standing.ts'
 
 type Asked = Pick<Gateway, 'ask' | 'call' | 'cli' | 'link' | 'ready' | 'standing'>
@@ -30,9 +30,14 @@ async function workFinding({ ask, link }: Asked, now: number): Promise<Finding> 
       ? (await ask('gateway.restart.preflight')).value.counts
       : undefined
   const sessions = (await ask('sessions.list', { limit: 100 })).value.sessions
-  const busy = counts?.totalActive ?? busyIn(sessions, now).length
-  return busy > 0
-    ? warn(`its agents are at work (${plural(busy, 'run')}): what they do not end in time is broken off`)
+  const busy = Math.max(counts ? runsIn(counts) : 0, busyIn(sessions).length)
+  if (busy > 0)
+    return warn(`its agents are at work (${plural(busy, 'run')}): what they do not end in time is broken off`)
+  const touched = touchedIn(sessions, now).length
+  return touched > 0
+    ? warn(
+        `its agents may be at work (${plural(touched, 'session')} used in the last 10 min): what they do not end in time is broken off`,
+      )
     : ok('its agents are idle')
 }
 

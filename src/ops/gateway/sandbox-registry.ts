@@ -162,13 +162,14 @@ export function policyIn(answer: unknown): SandboxPolicy {
   }
 }
 
-/** The first of the two ends, by not being used and by age. */
+/** The first of the two ends, by not being used and by age; undefined while the first is not known. */
 function pruneAt(
   { createdAt, agent: id = '' }: Sandbox,
   lastUsedAt: number | undefined,
   policy: SandboxPolicy,
 ): number | undefined {
   const { idleHours, maxAgeDays } = pruneOf(policy.agentPrune[id], policy.prune)
+  if (idleHours > 0 && lastUsedAt === undefined) return undefined
   const ends = [
     ...(idleHours > 0 && lastUsedAt !== undefined ? [lastUsedAt + idleHours * HOUR_MS] : []),
     ...(maxAgeDays > 0 ? [createdAt + maxAgeDays * 24 * HOUR_MS] : []),

@@ -63,6 +63,8 @@ const RESTART_MS = 90_000
 
 /** Nobody listens on its port. */
 const UNREACHED = ['DOWN', 'SILENT', 'NONSENSE']
+/** It takes no line yet, and says so (2026.9.6). */
+const STARTING = 'UNAVAILABLE'
 /** There is no seeing inside, and that is no fault of the gateway's. */
 const BLIND = ['NOT_RUNNING', 'NO_NODE', 'ENGINE', 'BROKEN', 'CLOSED']
 
@@ -81,7 +83,12 @@ export function standingOf(seen: {
   const { link, ready, startedAt = Number.NEGATIVE_INFINITY, now } = seen
   const shut = link.state === 'shut'
   if (shut && BLIND.includes(link.code)) return { state: 'unknown', why: link.why }
-  if (ready?.stuck)
+  const young = now - startedAt < START_MS
+  const announced = shut && link.announced && now - link.announced.at < RESTART_MS ? link.announced : undefined
+  // While it starts it answers nothing for seconds on a busy machine (measured).
+  if (ready?.stuck && young)
+    return { state: 'starting', why: 'It still starts, and has no time to answer yet.' }
+  if (ready?.stuck && !announced)
     return {
       state: 'not ready',
       why: 'It takes connections and answers none of them: its event loop is stuck.',
@@ -90,13 +97,15 @@ export function standingOf(seen: {
   // One that HTTP refuses looks like one that nobody takes, and one line of nonsense is no proof against HTTP.
   const heard = ready?.answers && (ready.error !== undefined || (shut && link.code === 'NONSENSE'))
   if (shut && (ready?.answers === false || (UNREACHED.includes(link.code) && !heard))) {
-    if (link.announced && now - link.announced.at < RESTART_MS)
-      return { state: 'restarting', why: `It said that it restarts (${link.announced.reason}).` }
-    if (now - startedAt < START_MS) return { state: 'starting', why: 'It does not listen yet.' }
+    if (announced) return { state: 'restarting', why: `It said that it restarts (${announced.reason}).` }
+    if (young) return { state: 'starting', why: 'It does not listen yet.' }
     return { state: 'not ready', why: link.why }
   }
   const failing = ready?.failing ?? []
-  if (shut && link.code === 'UNAVAILABLE') return { state: 'starting', why: 'It has only just begun.' }
+  if (shut && link.code === STARTING)
+    return young || now - link.since < START_MS
+      ? { state: 'starting', why: 'It has only just begun.' }
+      : { state: 'not ready', why: `For ${START_MS / 60_000} min it has said that it only just begins.` }
   if (ready?.ready === false && (ready.uptimeMs ?? START_MS) < START_MS && failing.every(isStartup))
     return { state: 'starting', why: `It still starts: ${failing.join(', ')}.` }
   if (ready?.ready === false && failing.includes(DRAINING))
@@ -149,6 +158,8 @@ export function refusalOf(
   if (ready?.error === 'proxy_attribution_required') return PROXY
   const known = Object.hasOwn(REFUSALS, link.code) ? REFUSALS[link.code] : undefined
   if (known) return known
-  if (ready?.answers !== true || BLIND.includes(link.code)) return undefined
+  // Between two looks at it, or while it starts: how it stands is told otherwise.
+  const refuses = link.code !== STARTING && (link.code !== 'DOWN' || ready?.error !== undefined)
+  if (ready?.answers !== true || BLIND.includes(link.code) || !refuses) return undefined
   return { why: `It answers HTTP, and refuses the line: ${link.why} (${link.code})` }
 }

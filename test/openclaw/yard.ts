@@ -1,0 +1,79 @@
+// The whole bot beside a gateway on its own host: the rig, a replay gateway, and the link between them, open.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Run } from '../../src/ops/run.ts'
+import { createFakeEngine } from '../fixtures/docker/engine.ts'
+import { type After, createRig, OPS, type Rig, temporaryDirectory, until } from '../road/rig.ts'
+import type { Version } from './recording.ts'
+import { createReplay } from './replay.ts'
+
+export const TOKEN = 'gateway-token-of-the-test'
+
+export interface YardOptions {
+  /** What the gateway's config says its token is. */
+  configured?: string
+  /** What its CLI prints, by its arguments; without it there is no CLI. */
+  cli?: Record<string, string>
+}
+
+/** What is run on this host: a docker without sandboxes, and a CLI that is called as newer versions' is. */
+const runWith =
+  (printed: Record<string, string>): Run =>
+  async (file, args) => {
+    const stdout = file === 'openclaw' ? (printed[args.join(' ')] ?? '') : ''
+    const well = stdout || file === 'docker'
+    return { exitCode: well ? 0 : 1, stdout, stderr: well ? '' : 'no such command' }
+  }
+
+export type Yard = Awaited<ReturnType<typeof createYard>>
+
+export async function createYard(
+  after: After,
+  version: Version,
+  { configured = TOKEN, cli = {} }: YardOptions = {},
+) {
+  // The gateway goes by the bot's clock, which is made after it.
+  const time: { rig?: Rig } = {}
+  const now = () => time.rig?.clock.now() ?? Date.now()
+  const replay = await createReplay({ version, token: TOKEN, now })
+  after(() => replay.close())
+  const home = temporaryDirectory(after)
+  mkdirSync(join(home, '.openclaw'))
+  const config = { gateway: { auth: { token: configured } } }
+  writeFileSync(join(home, '.openclaw/openclaw.json'), JSON.stringify(config), { mode: 0o600 })
+  const rig = await createRig({
+    after,
+    engine: { docker: createFakeEngine({ now: Date.now }).docker, run: runWith(cli) },
+    env: {
+      ...{ TELEGRAM_CHAT_ID: `${OPS}`, OPENCLAW_GATEWAY_URL: replay.url, HOME: home },
+      OPENCLAW_CONFIG_DIR: join(home, '.openclaw'),
+    },
+  })
+  time.rig = rig
+  const opened = () => until(() => rig.ops.gateway.link().state === 'open')
+  if (configured === TOKEN) await opened()
+  return Object.assign(rig, {
+    ...{ replay, opened },
+    /** Looks as often as it takes until nothing is held back for a time of bad or good any more. */
+    async lookLong(): Promise<void> {
+      // Five, for what is looked at only in every second cycle.
+      for (let count = 0; count < 4; count += 1) {
+        await rig.look()
+        rig.clock.pass(601_000)
+      }
+      await rig.look()
+    },
+    /** What the group was told, oldest first: what it reads now. */
+    told: () => rig.telegram.messages(OPS).map(({ text }) => text),
+    /** The newest message in the group that has this text now. */
+    shown: (text: string | RegExp) =>
+      rig.telegram.waitFor((fake) =>
+        fake
+          .messages(OPS)
+          .findLast((message) =>
+            typeof text === 'string' ? message.text.includes(text) : text.test(message.text),
+          ),
+      ),
+  })
+}
