@@ -81,7 +81,9 @@ export function createOps(options: OpsOptions) {
     ...{ config, run, host, mounts, meta, now, log },
     inside: {
       findings: () => findingsBeforeStop(openclaw.gateway, now()),
-      ready: (since, signal) => proveReady(openclaw.gateway, since, now, signal),
+      ready: (since, signal) =>
+        proveReady({ ...openclaw.gateway, sign: openclaw.bootSign }, since, now, signal),
+      sign: () => openclaw.bootSign(),
     },
     ...(docker && { docker }),
   })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { OpsError } from '../errors.ts'
 import { errorFields, type Log, type Redact } from '../log.ts'
-import { bootCheck } from './checks/boot.ts'
+import { bootCheck, readSign } from './checks/boot.ts'
 import { configChecks, createConfigLook } from './checks/config.ts'
 import { gatewayChecks } from './checks/gateway.ts'
 import { sandboxChecks } from './checks/sandboxes.ts'
@@ -173,6 +173,11 @@ export function createOpenclaw(options: OpenclawOptions) {
       },
     },
     gatewayChecks: checks,
+    /** Why it does not come up, from its log; undefined where that gives no reason that is known. */
+    async bootSign() {
+      const found = await findGateway()
+      return found && (await readSign(docker, found.id, now()))
+    },
     /** The gateway at one look. */
     overview: () => lookOver(gateway, now()),
     /** Opens the link. @param onNudge looks at what may have changed. */

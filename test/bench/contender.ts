@@ -28,7 +28,8 @@ export interface Use {
   cpuMs: number
 }
 
-function useOf(pid: number): Use {
+/** @throws when there is no such process. */
+export function useOf(pid: number): Use {
   const read = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'utf8')
   const megabytes = (text: string, name: string) =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1024

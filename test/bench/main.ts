@@ -1,4 +1,4 @@
-// `npm run bench [-- host | docker]`: our bot beside what it is to be held against, on the same fake Telegram, in two tables.
+// `npm run bench [-- host | docker | gateway]`: our bot beside what it is to be held against, on the same fake Telegram, in three tables.
 //
 // How: the bots, and a fake for each, are processes of their own; whatever compares two bots is taken from both in
 // turn or at once, so that the noise of the machine hits both, and told as a median or a quantile. Times between two
@@ -12,10 +12,11 @@ import { messageOf } from '../../src/errors.ts'
 import { parseMountinfo } from '../../src/ops/mountinfo.ts'
 import { measureDocker } from './docker.ts'
 import { createFleet } from './fleet.ts'
+import { bringUpEngine, measureGateway } from './gateway.ts'
 import { measureHost } from './host.ts'
 import { markdown, type Row } from './table.ts'
 
-const TABLES = ['host', 'docker'] as const
+const TABLES = ['host', 'docker', 'gateway'] as const
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -34,6 +35,12 @@ const { values: options, positionals } = parseArgs({
     windows: { type: 'string', default: '3' },
     events: { type: 'string', default: '10000' },
     recreates: { type: 'string', default: '7' },
+    /** Of each gateway's CLI, for each question. */
+    asks: { type: 'string', default: '7' },
+    restarts: { type: 'string', default: '7' },
+    kills: { type: 'string', default: '15' },
+    /** Times that the replayed gateway says that it is not ready. */
+    sayings: { type: 'string', default: '40' },
     /** Where the state lies meanwhile; a directory on memory would make fsync look free. */
     dir: { type: 'string', default: join(import.meta.dirname, '../../node_modules/.cache') },
   },
@@ -97,17 +104,22 @@ async function hostTable(): Promise<Table> {
   }
 }
 
+/** @param why it could not be brought up. */
+function withoutEngine(why: string): Table {
+  const row = { figure: '**nothing was measured: no Docker engine could be brought up**', ours: '' }
+  return {
+    rows: [{ ...row, found: '', asked: 'all', ok: false }],
+    beside: 'beside it',
+    // What the script said last, below the command that failed.
+    notes: [why.trim().split('\n').at(-1) ?? ''],
+  }
+}
+
 async function dockerTable(): Promise<Table> {
   const began = performance.now()
-  const beside = 'beside it'
   say('bringing up an engine …')
   const fleet = await createFleet(directory).catch((error) => messageOf(error))
-  if (typeof fleet === 'string') {
-    // What the script said last, below the command that failed.
-    const why = fleet.trim().split('\n').at(-1) ?? ''
-    const row = { figure: '**nothing was measured: no Docker engine could be brought up**', ours: '' }
-    return { rows: [{ ...row, found: '', asked: 'all', ok: false }], beside, notes: [why] }
-  }
+  if (typeof fleet === 'string') return withoutEngine(fleet)
   try {
     const versions = [`Docker ${await fleet.version()}`, `Compose ${await fleet.composeVersion()}`]
     const rows = await measureDocker(
@@ -121,7 +133,7 @@ async function dockerTable(): Promise<Table> {
     )
     return {
       rows,
-      beside,
+      beside: 'beside it',
       notes: [
         machineOf((performance.now() - began) / 1_000, versions),
         'A real engine and Compose project, a real bot process for each part, the default cycle of 30 s; the idle one beside the bare bot at the same time.',
@@ -136,6 +148,41 @@ async function dockerTable(): Promise<Table> {
   }
 }
 
+async function gatewayTable(): Promise<Table> {
+  const began = performance.now()
+  say('bringing up an engine …')
+  const rig = await bringUpEngine().catch((error) => messageOf(error))
+  if (typeof rig === 'string') return withoutEngine(rig)
+  try {
+    const { engine } = rig
+    const { asks, idle, kills, sayings } = options
+    const versions = [`Docker ${await engine.docker('version', '--format', '{{.Server.Version}}')}`]
+    const rows = await measureGateway(
+      engine,
+      directory,
+      {
+        ...{ idle: count('idle'), rounds: count('asks'), restarts: count('restarts') },
+        ...{ kills: count('kills'), sayings: count('sayings') },
+      },
+      say,
+    )
+    return {
+      rows,
+      beside: 'beside it',
+      notes: [
+        machineOf((performance.now() - began) / 1_000, versions),
+        `Real gateways of both versions, one after the other, in containers as upstream deploys them. Each question by \`docker exec\` and the CLI ${asks} times, in turn with the link.`,
+        `Not ready, really: the gateway’s process is killed in a container that lives on (${kills} times each), a new bot process with an empty state each time;`,
+        `replayed: a recorded 2026.9.6 says 503 on \`/readyz\` at any moment between two looks, which come twice a second (${sayings} times).`,
+        'The restarts are `docker restart`; the first answer is the first HTTP answer of any kind on its published port. A newer gateway says 503 at first, and refuses every line until it says 200.',
+        `The idle link is asked nothing for ${idle} s; the bot’s part is the CPU of a process that keeps that link and does nothing else.`,
+      ],
+    }
+  } finally {
+    await rig.close()
+  }
+}
+
 mkdirSync(options.dir, { recursive: true })
 const directory = mkdtempSync(join(resolve(options.dir), 'bench-'))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
@@ -144,7 +191,8 @@ process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
 const [loadBefore = 0] = loadavg()
 const wanted = TABLES.filter((name) => positionals.length === 0 || positionals.includes(name))
 const measured: Table[] = []
-for (const name of wanted) measured.push(await { host: hostTable, docker: dockerTable }[name]())
+for (const name of wanted)
+  measured.push(await { host: hostTable, docker: dockerTable, gateway: gatewayTable }[name]())
 console.log(
   measured.map(({ rows, beside, notes }) => `${markdown(rows, beside)}\n\n${notes.join('\n')}`).join('\n\n'),
 )

@@ -57,6 +57,8 @@ export interface GatewayOptions {
   nodeUser?: boolean
   /** The agent `main` works in containers on the same engine. */
   sandbox?: boolean
+  /** Where its Docker is, as seen inside; left out, it is the engine's socket. Compose would fill in its own DOCKER_HOST. */
+  dockerHost?: string
   /** Do not wait until it is up. */
   idle?: true
 }
@@ -232,7 +234,7 @@ export async function startGateway(options: GatewayOptions) {
     environment:
       HOME: /home/node
       TERM: xterm-256color
-${passed.map((key) => `      ${key}: \${${key}}`).join('\n')}
+${options.dockerHost ? `      DOCKER_HOST: ${options.dockerHost}\n` : ''}${passed.map((key) => `      ${key}: \${${key}}`).join('\n')}
     volumes:
 ${volumes.map((each) => `      - ${each}`).join('\n')}
     ports: ["127.0.0.1:\${OPENCLAW_GATEWAY_PORT}:${PORT}"]

@@ -39,6 +39,7 @@ const USAGE = {
 /** Starts it on an address, 127.0.0.1 or one that containers can reach. */
 export async function createModelApi(address = '127.0.0.1') {
   const calls: ModelCall[] = []
+  const hanging = new Set<ServerResponse>()
   let mood: Mood = 'ok'
   const server = createServer(
     (request, response) => void serve(request, response).catch(() => response.destroy()),
@@ -55,7 +56,7 @@ export async function createModelApi(address = '127.0.0.1') {
     const said = blocks.flatMap(({ text: each }) => each ?? []).join('\n')
     const { authorization, 'x-api-key': key } = request.headers
     calls.push({ model: body.model, said, credential: authorization ?? `x-api-key ${key}` })
-    if (mood === 'hang') return
+    if (mood === 'hang') return void hanging.add(response)
     if (mood !== 'ok')
       return json(response, mood, {
         type: 'error',
@@ -79,9 +80,11 @@ export async function createModelApi(address = '127.0.0.1') {
     url: `http://${address}:${(server.address() as AddressInfo).port}`,
     /** Every request so far. */
     calls,
-    /** From now on. */
+    /** From now on; who was kept waiting is cut off. */
     be(next: Mood): void {
       mood = next
+      for (const response of hanging) response.destroy()
+      hanging.clear()
     },
     close(): Promise<void> {
       server.closeAllConnections()

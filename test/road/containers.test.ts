@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { OpsError } from '../../src/errors.ts'
 import { boxOf, composeOf, createFakeEngine, GATEWAY } from '../fixtures/docker/engine.ts'
 import { type After, ANN, BEN, createRig, OPS, type Rig, temporaryDirectory, VIC } from './rig.ts'
 
@@ -187,6 +188,27 @@ describe.concurrent('what is done', () => {
     await yard.look()
     expect(cardsOf(yard)).toEqual([])
   })
+
+  it.for<[string, (gate: { resolve(): void; reject(error: Error): void }) => void, string]>([
+    ['done', ({ resolve }) => resolve(), 'openclaw-gateway was restarted.'],
+    [
+      'failed',
+      ({ reject }) => reject(new OpsError('The engine went away.')),
+      'openclaw-gateway: restart failed.\nThe engine went away.',
+    ],
+  ])(
+    '/restart that takes long is answered at once, and its end is told: %s',
+    async ([, end, words], { onTestFinished: after }) => {
+      const gate = Promise.withResolvers<void>()
+      const yard = await createYard(after)
+      yard.engine.faults.restart = () => gate.promise
+      await yard.ask(BEN, '/restart openclaw-g')
+      await yard.press(BEN, 'Do it')
+      await last(yard, BEN, 'restart is under way. Its end will be told here.')
+      end(gate)
+      await last(yard, BEN, words)
+    },
+  )
 
   it('a viewer may not, and an operator may', async ({ onTestFinished: after }) => {
     const yard = await createYard(after)

@@ -348,6 +348,18 @@ describe('what was stopped by us', () => {
     expect((await yard.look())[KEY]).toMatchObject({ verdict: 'bad', proof: true })
   })
 
+  it('and ended and back between two looks is no death', async () => {
+    const yard = createYard()
+    yard.gateway({ startedAt: T - HOUR })
+    await yard.look()
+    yard.memory.stopped = { ...stopped }
+    yard.engine.die(GATEWAY, 1, { again: true })
+    expect((await yard.look())[KEY]?.verdict).toBe('ok')
+    expect(yard.memory.stopped).toEqual({})
+    yard.engine.die(GATEWAY, 1, { again: true })
+    expect((await yard.look())[KEY]).toMatchObject({ verdict: 'bad', proof: true })
+  })
+
   it('and still on its way down is left alone', async () => {
     const yard = createYard()
     yard.gateway({ startedAt: T - HOUR })

@@ -136,6 +136,16 @@ describe('the event loop', () => {
     if (verdict === undefined) expect(seen).toBeUndefined()
     else expect(seen).toMatchObject({ verdict, why, because: 'gateway/ready' })
   })
+
+  it.each<[string, LinkState, string]>([
+    ['has just begun', { ...open, since: T0 - 2 * MINUTE + 1 }, 'unknown'],
+    ['has gone', shut('DOWN'), 'unknown'],
+    ['has had its time', { ...open, since: T0 - 2 * MINUTE }, 'warn'],
+  ])('that is slow, of a gateway that %s', async (_, link, verdict) => {
+    const yard = createYard()
+    Object.assign(yard, { link, ready: { answers: true, eventLoop: { degraded: true } } })
+    expect(await yard.one('gateway/loop')).toMatchObject({ verdict })
+  })
 })
 
 describe('a channel', () => {
@@ -216,6 +226,18 @@ describe('a channel', () => {
       'the line is cut in the middle',
       (yard) => Object.assign(yard, { channels: new GatewayError('cut', 'CLOSED') }),
     ],
+    [
+      'its container is paused',
+      (yard) => Object.assign(yard, { channels: new GatewayError('nothing heard', 'MUTE') }),
+    ],
+    [
+      'it answers nothing, and that is told',
+      (yard) =>
+        Object.assign(yard, {
+          channels: new GatewayError('late', 'LATE'),
+          standing: { state: 'not ready', why: 'stuck' },
+        }),
+    ],
   ])('stays as it was, unknown, while %s', async (_, happen) => {
     const yard = createYard()
     yard.channels = account({ running: false })
@@ -225,7 +247,7 @@ describe('a channel', () => {
       { key: 'channel/telegram/default', verdict: 'unknown' },
     ])
     expect(await yard.look('channels')).toHaveLength(1)
-    Object.assign(yard, { link: open, channels: account() })
+    Object.assign(yard, { link: open, channels: account(), standing: { state: 'ready', why: '' } })
     expect(await yard.look('channels')).toMatchObject([{ verdict: 'ok' }])
   })
 

@@ -227,7 +227,11 @@ interface Look {
 }
 
 /** Looks at a gateway that goes through these states; the last one lasts, a minute each look. */
-function prove(looks: Look[], signal = new AbortController().signal) {
+function prove(
+  looks: Look[],
+  signal = new AbortController().signal,
+  sign: () => Promise<{ why: string; mend: string } | undefined> = async () => undefined,
+) {
   let now = T0
   let turn = -1
   const current = () => looks[Math.min(Math.max(turn, 0), looks.length - 1)]
@@ -240,6 +244,7 @@ function prove(looks: Look[], signal = new AbortController().signal) {
     ready: () => current()?.ready,
     standing: () =>
       ({ state: current()?.standing ?? 'unknown', why: `It is ${current()?.standing}.` }) as const,
+    sign,
   }
   return proveReady(gateway, T0, () => now, signal)
 }
@@ -295,7 +300,7 @@ describe.concurrent('the proof that it is ready', () => {
     [
       'that refuses the line',
       [{ at: SECOND, link: shut('AUTH_TOKEN_MISMATCH'), ready: { answers: true } }],
-      'It refuses the token of its own environment and config: it was started with another one. /recreate starts it with the present one.',
+      'It refuses the token of its own environment and config: it was started with another one. /recreate starts it with the present one. If that does not help, its command line or entrypoint sets another: take it out there.',
     ],
     [
       'that refuses the line for a reason that is new',
@@ -305,20 +310,30 @@ describe.concurrent('the proof that it is ready', () => {
     [
       'that cannot be seen',
       [{ at: 30 * SECOND + 1, link: shut('BROKEN'), standing: 'unknown' }],
-      'It runs, and whether it is ready cannot be seen: It is unknown.',
+      'Whether it is ready cannot be seen: It is unknown.',
     ],
     [
       'that is not ready in time',
       [{ at: MINUTE, link: open(), standing: 'not ready' }],
-      'It runs, and was not ready within 3 min: It is not ready.',
+      'It was not ready within 3 min: It is not ready.',
     ],
     [
       'whose line is still that from before',
       [{ at: MINUTE, link: before, standing: 'ready' }],
-      'It runs, and was not ready within 3 min: It is ready.',
+      'It was not ready within 3 min: It is ready.',
     ],
   ])('fails of one %s', async (_, looks, why) => {
     await expect(prove(looks)).rejects.toThrow(new OpsError(why))
+  })
+
+  it.concurrent('fails in the words of its log, where those are known', async () => {
+    const dies: Look[] = [{ at: 30 * SECOND + 1, link: shut('NOT_RUNNING'), standing: 'unknown' }]
+    const sign = async () => ({ why: 'It refuses its config.', mend: '/config shows why.' })
+    await expect(prove(dies, undefined, sign)).rejects.toThrow(
+      new OpsError('It does not come up. It refuses its config. /config shows why.'),
+    )
+    const blind = () => Promise.reject(new OpsError('no log'))
+    await expect(prove(dies, undefined, blind)).rejects.toThrow(/^Whether it is ready cannot be seen/)
   })
 
   it.concurrent('ends at once when it is stopped', async () => {

@@ -81,11 +81,7 @@ describe('the page', () => {
       { key: 'agent:b:never', updatedAt: null },
       { key: 'agent:c:new', updatedAt: T0 - 2 * HOUR, lastActivityAt: T0 - MINUTE, status: 'running' },
     ]
-    expect(linesOf(sessions)).toEqual([
-      'c · new: at work, 1 min ago',
-      'a · old: done, 1 h ago',
-      'b · never',
-    ])
+    expect(linesOf(sessions)).toEqual(['c · new: at work, 1 min ago', 'a · old: done, 1 h ago', 'b · never'])
     expect(page(sessions).title).toBe('3 sessions, 1 at work')
   })
 

@@ -200,11 +200,14 @@ export function containerCommands(ops: ContainerOps): Command[] {
       plan: planRestart,
       async run(call) {
         const own = await ownRestartOf(call.args.container)
-        return await act(call, 'restart', 'was restarted.', ({ id }, signal) =>
-          own === undefined
-            ? docker.restart(id, STOP_SECONDS)
-            : ops.restartItself(`asked by ${call.person.name}`, OWN_RESTART_MS, signal),
-        )
+        const by = call.person.name
+        return await act(call, 'restart', 'was restarted.', async ({ id, key }, signal) => {
+          if (own === undefined) return await docker.restart(id, STOP_SECONDS)
+          // On a busy machine it ends instead, and Docker starts it again (measured).
+          stopped.set(key, by)
+          const done = ops.restartItself(`asked by ${by}`, OWN_RESTART_MS, signal)
+          return await done.finally(() => stopped.clear(key))
+        })
       },
     }),
     command({

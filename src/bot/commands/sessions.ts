@@ -67,10 +67,7 @@ export function sessionsPage({ value, source, at }: Sessions, now: number): Page
   const left = count - sessions.length
   return {
     mark: 'info',
-    title:
-      count === 0
-        ? 'There are no sessions'
-        : `${plural(count, 'session')}, ${work}`,
+    title: count === 0 ? 'There are no sessions' : `${plural(count, 'session')}, ${work}`,
     lines: sessions.map((each) => lineOf(each, busy.includes(each), now)),
     details: [
       ...(left > 0 ? [`${left} older ones are not shown`] : []),

@@ -5,13 +5,13 @@ import type { Standing } from '../gateway/index.ts'
 import type { Check, Observation } from './index.ts'
 
 export interface BootOptions {
-  docker: Pick<Docker, 'logs'>
+  docker: Pick<Docker, 'inspect' | 'logs'>
   findGateway: () => Promise<ContainerBrief | undefined>
   standing: () => Standing
   now: () => number
 }
 
-interface Sign {
+export interface Sign {
   /** What its log says; the words of the real gateways (captured). */
   says: RegExp
   why: string
@@ -68,6 +68,17 @@ export function signIn(log: string): Sign | undefined {
   return undefined
 }
 
+/** Why a gateway does not come up, from its log; undefined where that gives no reason that is known. @throws OpsError */
+export async function readSign(
+  docker: BootOptions['docker'],
+  id: string,
+  now: number,
+): Promise<Sign | undefined> {
+  // What an earlier life ended of says nothing of this one: one that has just been mended is no alert.
+  const startedAt = (await docker.inspect(id))?.startedAt ?? 0
+  return signIn(await docker.logs(id, { lines: LINES, sinceMs: Math.max(startedAt, now - WINDOW_MS) }))
+}
+
 export function bootCheck({ docker, findGateway, standing, now }: BootOptions): Check {
   const self = { key: 'gateway/boot', area: 'gateway', title: 'The gateway does not come up' }
   return {
@@ -77,8 +88,7 @@ export function bootCheck({ docker, findGateway, standing, now }: BootOptions): 
       if (standing().state === 'ready') return [{ ...self, verdict: 'ok', why: 'It is up.' }]
       const gateway = await findGateway()
       if (!gateway) return [{ ...self, verdict: 'unknown', why: 'There is no gateway.' }]
-      const log = await docker.logs(gateway.id, { lines: LINES, sinceMs: now() - WINDOW_MS })
-      const sign = signIn(log)
+      const sign = await readSign(docker, gateway.id, now())
       return [
         sign
           ? {

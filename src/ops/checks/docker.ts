@@ -96,9 +96,11 @@ export function createDockerChecks(options: DockerCheckOptions) {
   function observe(each: Expected, container: Container, from: number): Observation {
     const self = subject(each)
     const actions = actionsFor(each)
+    // Whoever stopped it has it back with this look.
+    const expectedDeath = stopped()[keyOf(each)] !== undefined
     const asked = stopperOf(each, container)
     if (asked) return { ...self, verdict: 'absent', why: `Stopped by ${asked.by} ${ago(now() - asked.at)}.` }
-    const death = deaths.after(container.id, from).at(-1)
+    const death = expectedDeath ? undefined : deaths.after(container.id, from).at(-1)
     // The engine may tell of hunger after the death that it caused; the inspection knows.
     const starved = container.oomKilled && container.state !== 'running'
     const last = death && { ...death, oom: death.oom || starved }

@@ -15,6 +15,11 @@ export interface GatewayCheckOptions {
 }
 
 const SELF = { area: 'gateway' }
+/** Codes of a call that did not reach the gateway: others tell why. */
+const UNHEARD = ['CLOSED', 'MUTE']
+/** So long after its start a gateway is busy with that: newer ones call their loop slow for 50 s (measured). */
+const BUSY_MS = 120_000
+
 export function gatewayChecks({ gateway, because, now }: GatewayCheckOptions): Check[] {
   function readiness(): Observation {
     const { state, why } = gateway.standing()
@@ -59,6 +64,9 @@ export function gatewayChecks({ gateway, because, now }: GatewayCheckOptions): C
     }
     const figure =
       delayP99Ms === undefined ? '' : ` 99 of 100 turns take ${Math.round(delayP99Ms)} ms or less.`
+    const link = gateway.link()
+    if (degraded && (link.state === 'shut' || now() - link.since < BUSY_MS))
+      return [{ ...self, verdict: 'unknown', why: 'It has only just started, and is busy with that.' }]
     return [
       degraded
         ? {
@@ -100,7 +108,8 @@ export function gatewayChecks({ gateway, because, now }: GatewayCheckOptions): C
       )
       return last
     } catch (error) {
-      if (error instanceof GatewayError && error.code === 'CLOSED') return unseen(error.message)
+      if (!(error instanceof GatewayError)) throw error
+      if (UNHEARD.includes(error.code) || gateway.standing().state !== 'ready') return unseen(error.message)
       throw error
     }
   }

@@ -182,7 +182,7 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
       ask(async (engine, abortSignal) => {
         const container = engine.getContainer(id)
         const { Config } = await container.inspect({ abortSignal })
-        const since = sinceMs === undefined ? {} : { since: Math.floor(sinceMs / 1_000) }
+        const since = sinceMs === undefined ? {} : { since: sinceMs / 1_000 }
         const raw = await container.logs({ stdout: true, stderr: true, tail: lines, abortSignal, ...since })
         return Config.Tty ? raw.toString('utf8') : demux(raw).output
       }),

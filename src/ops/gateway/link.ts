@@ -10,7 +10,7 @@ import { NOT_THERE } from './inside.ts'
 import { EVENTS, type EventName, METHODS, type MethodName, type Result } from './methods.ts'
 import type { Announced, LinkState, OpenLink, Ready, ShutLink } from './standing.ts'
 
-/** The gateway refused a call, or could not be asked. `code` is the gateway's own, or `CLOSED`, `LATE`, `ABSENT`. */
+/** The gateway refused a call, or could not be asked. `code` is the gateway's own, or `CLOSED`, `MUTE`, `LATE`, `ABSENT`. */
 export class GatewayError extends OpsError {
   readonly code: string
   constructor(message: string, code: string) {
@@ -52,6 +52,7 @@ const BACK_OFF_MS = [250, 500, 1_000, 2_000, 5_000, 15_000]
 const HELLO_MS = 10_000
 const PING_MS = 20_000
 const PING_DEADLINE_MS = 10_000
+const MUTE_MS = 1_000
 
 /** The script, as text: it runs with the gateway's Node, beside the gateway. */
 const readScript = () => readFileSync(join(import.meta.dirname, 'script.cjs'), 'utf8')
@@ -128,6 +129,8 @@ export function createLink(options: LinkOptions): Link {
   async function session(inside: Inside): Promise<boolean> {
     const { stream, ended } = await inside.open([inside.node, '-e', readScript()])
     const line = createWire(stream, handlers)
+    // Its first word may be that it is open, and who hears of that asks at once.
+    wire = line
     let greeted = false
     const pulse = setInterval(() => {
       line.call('ping', {}, { timeoutMs: PING_DEADLINE_MS }).catch(() => stream.destroy())
@@ -141,7 +144,6 @@ export function createLink(options: LinkOptions): Link {
         { timeoutMs: HELLO_MS },
       )
       greeted = true
-      wire = line
       if (stopped) line.close()
       await line.closed
       return true
@@ -197,10 +199,13 @@ export function createLink(options: LinkOptions): Link {
       throw new GatewayError(`This gateway does not know ${method}.`, 'ABSENT')
     const { timeoutMs, result } = METHODS[method]
     type Said = { ok: true; payload: unknown } | { ok: false; error: { code?: string; message?: string } }
-    const said = await wire.call<Said>('rpc', { method, params }, { timeoutMs }).catch(() => {
-      throw wire
-        ? new GatewayError(`The gateway did not answer ${method} within ${timeoutMs / 1_000} s.`, 'LATE')
-        : new GatewayError('The line into the gateway was cut.', 'CLOSED')
+    const said = await wire.call<Said>('rpc', { method, params }, { timeoutMs }).catch(async () => {
+      if (!wire) throw new GatewayError('The line into the gateway was cut.', 'CLOSED')
+      // In a container that is paused not even our own script answers.
+      await wire.call('ping', {}, { timeoutMs: MUTE_MS }).catch(() => {
+        throw new GatewayError('Nothing is heard on the line into the gateway.', 'MUTE')
+      })
+      throw new GatewayError(`The gateway did not answer ${method} within ${timeoutMs / 1_000} s.`, 'LATE')
     })
     if (!said.ok)
       throw new GatewayError(said.error.message ?? 'The gateway refused.', said.error.code ?? 'REFUSED')

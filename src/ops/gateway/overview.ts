@@ -31,7 +31,8 @@ export interface Overview {
 /** A page has to be there before its reader gives up: what takes longer is not seen. */
 const PATIENCE_MS = 8_000
 
-async function within<T>(asked: Promise<T>): Promise<T> {
+/** @throws OpsError when that takes longer. */
+export async function within<T>(asked: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(() => reject(new OpsError('no answer in time')), PATIENCE_MS)
   return await Promise.race([asked, late]).finally(() => clearTimeout(timer))
@@ -72,7 +73,8 @@ export async function lookOver(
   return {
     ...{
       standing: gateway.standing(),
-      link,
+      // It may have been opened meanwhile.
+      link: gateway.link(),
       pluginErrors: health?.plugins?.errors.length ?? 0,
       unseen,
       byCli,

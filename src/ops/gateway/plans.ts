@@ -6,6 +6,7 @@ import type { Finding } from '../runbooks/index.ts'
 import { duration, plural } from '../words.ts'
 import { type ReportedCredential, readCredentials } from './credentials.ts'
 import type { Gateway } from './index.ts'
+import { within } from './overview.ts'
 import { busyIn, runsIn, touchedIn } from './sessions.ts'
 import { refusalOf } from './standing.ts'
 
@@ -71,9 +72,9 @@ export async function findingsBeforeStop(gateway: Asked, now: number): Promise<F
     return link.code === 'NO_NODE' ? [] : [warn(`what it is doing was not seen from inside: ${link.why}`)]
   const unseen = (what: string) => (error: unknown) => warn(`${what} was not seen: ${messageOf(error)}`)
   const found = await Promise.all([
-    configFinding(gateway).catch(unseen('whether its config is valid')),
-    workFinding(gateway, now).catch(unseen('what it is doing')),
-    readCredentials(gateway)
+    within(configFinding(gateway)).catch(unseen('whether its config is valid')),
+    within(workFinding(gateway, now)).catch(unseen('what it is doing')),
+    within(readCredentials(gateway))
       .then((all) => credentialFinding(all, now))
       .catch(unseen('when its model credential ends')),
   ])
@@ -91,12 +92,19 @@ const BLIND_MS = 30_000
  * @throws OpsError when it is not ready in time, or refuses the line.
  */
 export async function proveReady(
-  gateway: Pick<Gateway, 'link' | 'ready' | 'standing'>,
+  gateway: Pick<Gateway, 'link' | 'ready' | 'standing'> & {
+    /** What its log says of why it does not come up. */
+    sign: () => Promise<{ why: string; mend: string } | undefined>
+  },
   since: number,
   now: () => number,
   signal: AbortSignal,
 ): Promise<string> {
   const began = now()
+  async function failed(why: string): Promise<OpsError> {
+    const sign = await gateway.sign().catch(() => undefined)
+    return new OpsError(sign ? `It does not come up. ${sign.why} ${sign.mend}` : why)
+  }
   while (!signal.aborted && now() - began < READY_MS) {
     const link = gateway.link()
     const standing = gateway.standing()
@@ -107,11 +115,9 @@ export async function proveReady(
       const refusal = refusalOf(link, gateway.ready())
       if (refusal) throw new OpsError(`${refusal.why}${refusal.mend ? ` ${refusal.mend}` : ''}`)
       if (standing.state === 'unknown' && now() - began > BLIND_MS)
-        throw new OpsError(`It runs, and whether it is ready cannot be seen: ${standing.why}`)
+        throw await failed(`Whether it is ready cannot be seen: ${standing.why}`)
     }
     await sleep(100, undefined, { signal }).catch(() => {})
   }
-  throw new OpsError(
-    `It runs, and was not ready within ${duration(now() - began)}: ${gateway.standing().why}`,
-  )
+  throw await failed(`It was not ready within ${duration(now() - began)}: ${gateway.standing().why}`)
 }

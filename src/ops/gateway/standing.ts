@@ -84,7 +84,8 @@ export function standingOf(seen: {
   const shut = link.state === 'shut'
   if (shut && BLIND.includes(link.code)) return { state: 'unknown', why: link.why }
   const young = now - startedAt < START_MS
-  const announced = shut && link.announced && now - link.announced.at < RESTART_MS ? link.announced : undefined
+  const announced =
+    shut && link.announced && now - link.announced.at < RESTART_MS ? link.announced : undefined
   // While it starts it answers nothing for seconds on a busy machine (measured).
   if (ready?.stuck && young)
     return { state: 'starting', why: 'It still starts, and has no time to answer yet.' }
@@ -123,7 +124,7 @@ export function standingOf(seen: {
 const REFUSALS: Record<string, { why: string; mend: string }> = {
   AUTH_TOKEN_MISMATCH: {
     why: 'It refuses the token of its own environment and config: it was started with another one.',
-    mend: '/recreate starts it with the present one.',
+    mend: '/recreate starts it with the present one. If that does not help, its command line or entrypoint sets another: take it out there.',
   },
   AUTH_TOKEN_MISSING: {
     why: 'It wants a token, and neither its environment nor its config has one that we may read.',

@@ -38,6 +38,8 @@ export interface ServiceParts {
     findings(): Promise<Finding[]>
     /** Waits until it is ready. @returns a note. @throws OpsError */
     ready(since: number, signal: AbortSignal): Promise<string>
+    /** Why it does not come up, from its log; undefined where that gives no reason that is known. @throws OpsError */
+    sign?(): Promise<{ why: string; mend: string } | undefined>
   }
   now: () => number
 }
@@ -115,6 +117,13 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
     (state === 'created' && error !== undefined) ||
     (state === 'restarting' && restartCount >= DEATHS)
 
+  /** The reason that the gateway's log gives, if this is the gateway. */
+  async function reason({ id }: Container): Promise<string> {
+    const gateway = findGateway(await docker.list(), parts.deployment)
+    const sign = gateway?.id === id ? await inside?.sign?.().catch(() => undefined) : undefined
+    return sign ? ` ${sign.why} ${sign.mend}` : ''
+  }
+
   /** Waits until it runs and is healthy, within its own start period, and shows what its log says meanwhile. */
   async function boot(context: ServiceContext, { progress, signal }: StepTools): Promise<string> {
     const began = now()
@@ -129,7 +138,7 @@ export function createServiceSteps(parts: ServiceParts): ServiceSteps {
         return `${health ? 'healthy' : 'runs'}, ${duration(now() - began)}`
       if (container && hasFailed(container))
         throw new OpsError(
-          `It ${causeOf({ exitCode: container.exitCode, oom: container.oomKilled })} while starting.`,
+          `It ${causeOf({ exitCode: container.exitCode, oom: container.oomKilled })} while starting.${await reason(container)}`,
         )
       const period = container?.startPeriodMs ?? 0
       // The compose files may give the new one more time than the old one had.
