@@ -191,12 +191,14 @@ export async function createScene(
       messages(from).find(({ id, text: said }) => !before.has(id) && !CARD.test(said)),
     )
   }
-  /** Presses a button. @returns the toast. */
+  /** Presses a button of the newest message that has it: an alert may have come after that. @returns the toast. */
   async function press(
     button: string,
     { from = ANN, messageId }: { from?: number; messageId?: number } = {},
   ): Promise<string> {
-    const update = telegram.press({ chat: from, from, button, ...(messageId !== undefined && { messageId }) })
+    const has = ({ buttons }: Shown) => buttons.flat().some(({ text }) => text === button)
+    const id = messageId ?? messages(from).findLast(has)?.id
+    const update = telegram.press({ chat: from, from, button, ...(id !== undefined && { messageId: id }) })
     const answer = await until(`an answer to ${button}`, () => telegram.answerTo(update))
     return `${answer.text ?? ''}`
   }

@@ -330,7 +330,8 @@ ${volumes.map((each) => `      - ${each}`).join('\n')}
     runAgent: (message: string, agent = 'main') =>
       call('agent', { message, agentId: agent, idempotencyKey: randomBytes(8).toString('hex') }),
     logs: () => docker('logs'),
-    restart: () => docker('restart', '-t', '60'),
+    // It waits for a request of an agent's for longer than this; killed, the same container comes back at once (openclaw.md §6).
+    restart: () => docker('restart', '-t', '20'),
     stop: () => docker('stop', '-t', '60'),
     start: () => docker('start'),
     kill: () => docker('kill'),
