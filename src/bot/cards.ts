@@ -4,11 +4,12 @@ import type { AlertFacts, AlertsCard } from '../ops/alerts/index.ts'
 import type { Digest } from '../ops/digest.ts'
 import type { ApprovalCard } from '../ops/gateway/approvals.ts'
 import type { Notice } from '../ops/index.ts'
+import type { DeviceCard, PairingCard } from '../ops/pairing/book.ts'
 import type { RunbookCard } from '../ops/runbooks/index.ts'
 import { duration, plural } from '../ops/words.ts'
 import type { Clock } from './clock.ts'
 import { type Button, MARKS, type Mark, type Page, type Text } from './page.ts'
-import { approvalPage } from './requests.ts'
+import { approvalPage, devicePaired, pairingPage } from './requests.ts'
 
 type Entry = AlertsCard['entries'][number]
 
@@ -202,6 +203,10 @@ export function pageOfCard(
       return runbookPage(card.facts as RunbookCard, clock)
     case 'approval':
       return approvalPage(card.facts as ApprovalCard, clock)
+    case 'pairing':
+      return pairingPage(card.facts as PairingCard, clock)
+    case 'device':
+      return devicePaired(card.facts as DeviceCard, clock)
     case 'notice':
       return noticePage(card.facts as Notice)
     default:
@@ -211,7 +216,8 @@ export function pageOfCard(
 
 /** Whether a card still has something to ring for: what was over before it was first seen rings nobody. */
 export function stillRings(card: { kind: string; ring: boolean; facts: unknown }): boolean {
-  if (card.kind === 'approval') return card.ring && (card.facts as ApprovalCard).state === 'pending'
+  if (card.kind === 'approval' || card.kind === 'pairing')
+    return card.ring && (card.facts as ApprovalCard | PairingCard).state === 'pending'
   if (card.kind !== 'alerts') return card.ring
   return card.ring && (card.facts as AlertsCard).entries.some(({ phase }) => phase === 'firing')
 }

@@ -3,6 +3,8 @@
 export interface Clock {
   /** `14:02` today, `20 Nov 14:02` on another day, the zone's name behind it. */
   at(moment: number): string
+  /** `14:02:11`, for what is measured in seconds. */
+  exact(moment: number): string
   /** `14:02–14:25`. */
   span(from: number, to: number): string
   /** The zone's name: `Europe/Berlin`. */
@@ -12,6 +14,7 @@ export interface Clock {
 /** @param now tells what today is. */
 export function createClock(timeZone: string, now: () => number): Clock {
   const time = new Intl.DateTimeFormat('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' })
+  const second = new Intl.DateTimeFormat('en-GB', { timeZone, timeStyle: 'medium' })
   const day = new Intl.DateTimeFormat('en-GB', { timeZone, day: 'numeric', month: 'short' })
   const date = new Intl.DateTimeFormat('en-GB', { timeZone, dateStyle: 'short' })
   const name = new Intl.DateTimeFormat('en-GB', { timeZone, timeZoneName: 'short' })
@@ -23,6 +26,7 @@ export function createClock(timeZone: string, now: () => number): Clock {
       : `${day.format(moment)} ${time.format(moment)}`
   return {
     at: (moment) => `${bare(moment)} ${zoneAt(moment)}`.trim(),
+    exact: (moment) => second.format(moment),
     span: (from, to) => {
       const end = date.format(from) === date.format(to) ? time.format(to) : bare(to)
       return `${bare(from)}–${end} ${zoneAt(to)}`.trim()

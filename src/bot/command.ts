@@ -57,6 +57,8 @@ export interface Plan {
   typed?: string
   /** It cannot be done as things stand: there is nothing to confirm. */
   blocked?: boolean
+  /** Small enough, as things stand, to be done at the first tap. */
+  atOnce?: true
 }
 
 export interface Command<Args extends z.ZodObject = z.ZodObject> {

@@ -77,6 +77,7 @@ export function createCourier({
   function chatsFor(audience: Audience): readonly number[] {
     if (audience === 'alerts') return alertChats()
     if (audience === 'owners') return owners
+    if (audience === 'everybody') return [...new Set([...alertChats(), ...owners])]
     const chat = Number(audience.slice('chat:'.length))
     return chat === 0 ? [] : [chat]
   }

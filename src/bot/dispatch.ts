@@ -63,20 +63,27 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
     )
   }
 
-  function checkRole(found: Command, { person, now }: Incoming): void {
+  const noteRefusal = ({ person, now }: Incoming, what: string) =>
+    audit.note(person.name, 'refused', `/${what.replace(/^\//, '')}`, now)
+
+  function checkRole(found: Command, incoming: Incoming): void {
+    const { person } = incoming
     if (mayCall(person.role, found)) return
-    audit.note(person.name, 'refused', `/${found.name} needs ${found.role}`, now)
+    noteRefusal(incoming, `${found.name} needs ${found.role}`)
     throw new OpsError(`/${found.name} is for the role ${found.role}; yours is ${person.role}.`)
   }
 
   /** A change has to be meant for us, and meant now. */
-  function checkChange(found: Command, { place, stale, button, addressed }: Incoming): void {
+  function checkChange(found: Command, line: string, incoming: Incoming): void {
+    const { place, stale, button, addressed } = incoming
     if (!found.danger) return
     if (place.kind === 'group' && !button && !addressed)
       throw new OpsError(
         `In a group I change something only when I am named.\nWrite /${found.name.replace(/(?= |$)/, '@…')} with my name behind it, so that no other bot takes it for its own.`,
       )
-    if (stale) throw new OpsError(stale)
+    if (!stale) return
+    noteRefusal(incoming, `${line}: it came too late`)
+    throw new OpsError(stale)
   }
 
   /** Shows the plan of a dangerous command and waits for its confirmation. */
@@ -87,9 +94,17 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
     incoming: Incoming,
   ): Promise<Answer> {
     const { person, place, now } = incoming
-    const plan = await found.plan?.({ args, person, place, now })
+    const ask = async () => await found.plan?.({ args, person, place, now })
+    const plan = await ask().catch((error) => {
+      if (error instanceof OpsError) noteRefusal(incoming, `${line}: ${error.message.split('\n', 1)}`)
+      throw error
+    })
     if (!plan) throw new Error(`/${found.name} has no plan`)
     if (plan.blocked) return { page: plan.page }
+    if (plan.atOnce) {
+      incoming.begin()
+      return { page: await found.run({ args, person, place, now, basis: plan.basis }) }
+    }
     const bound = { command: found, args, line, basis: plan.basis, personId: person.id, chatId: place.chatId }
     if (plan.typed === undefined) {
       const nonce = confirmations.issue(bound, now)
@@ -128,7 +143,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
       words.filter((each) => each !== PLAN_ONLY),
     )
     if (words.includes(PLAN_ONLY)) return await showPlan(found, args, incoming)
-    checkChange(found, incoming)
+    checkChange(found, line, incoming)
     if (found.danger && found.danger !== 'safe') return await confirm(found, args, line, incoming)
     if (found.danger) incoming.begin()
     const { person, place, now } = incoming

@@ -87,7 +87,7 @@ export function createOps(options: OpsOptions) {
     },
     ...(docker && { docker }),
   })
-  const openclaw = createOpenclaw({ config, containers, run, meta, cards, redact, now, log })
+  const openclaw = createOpenclaw({ config, containers, run, meta, cards, store, redact, now, log })
   const runbooks = createRunbooks({ deeds, cards, runs, now })
 
   /** With checks of a test's own and no engine of its own, nothing of the deployment is looked at. */

@@ -4,6 +4,8 @@ import type { Expected } from './deployment.ts'
 import type { OpenApprovals } from './gateway/approvals.ts'
 import type { KnownCli } from './gateway/cli.ts'
 import type { Kept } from './gateway/config.ts'
+import type { Asked } from './pairing/reconcile.ts'
+import type { Waits } from './pairing/returns.ts'
 import type { createMeta } from './state/meta.ts'
 
 /** Every single value there is, as JSON. */
@@ -24,6 +26,11 @@ export interface MetaValues {
   cli: Record<string, KnownCli>
   /** The gateway's config when it was last good, and the good one before. */
   config: { good?: Kept; before?: Kept }
+  /** Device pairing: requests on cards, approved devices that are waited for, devices and their scopes, mutes. */
+  pairing: Asked
+  pairingWaits: Waits
+  paired: Record<string, string[]>
+  mutedDevices: Record<string, number>
   /** Who switched exec approvals on, and when; absent while they are off. */
   approvals: { by: string; at: number }
   /** Exec approvals that wait for an answer. */

@@ -84,6 +84,7 @@ function createYard({ methods = ['exec.approval.list', 'exec.approval.resolve'] 
     },
     open: { get: () => yard.open, set: (open) => Object.assign(yard, { open }) },
     on: () => yard.on,
+    together: (work) => work(),
     redact: (text) => text.replaceAll('hunter2', '[redacted]'),
     now: () => yard.now,
   })

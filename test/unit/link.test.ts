@@ -118,14 +118,16 @@ describe.concurrent.each(VERSIONS)('the line into %s', (version) => {
   }) => {
     const { line, replay } = await setUp(after, version, { caps: () => ['approvals', 'exec-approvals'] })
     await line.opened()
-    await line.until(() => line.events.length === 1)
+    await line.until(() => line.events.some(({ event }) => event === 'health'))
+    line.events.length = 0
     for (const event of ['tick', 'presence', 'device.pair.requested', 'agent', 'chat']) replay.emit(event, {})
     const { id } = replay.ask()
     replay.answerElsewhere(id, 'deny', 'Ann')
     replay.emit('health', { ok: true, secret: 'not ours' })
-    await line.until(() => line.events.length === 4)
+    await line.until(() => line.events.length === 5)
     expect(line.events.map(({ event }) => event)).toEqual([
-      'health',
+      'presence',
+      'device.pair.requested',
       'exec.approval.requested',
       'exec.approval.resolved',
       'health',

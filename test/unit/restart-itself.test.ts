@@ -46,6 +46,7 @@ async function createYard({ methods = METHODS } = {}) {
   }
 
   const openclaw = createOpenclaw({
+    store: { write: (work) => work() },
     config: { docker: { clientEnvironment: {} }, stateDir: tempDir() } as unknown as Parameters<
       typeof createOpenclaw
     >[0]['config'],

@@ -8,10 +8,13 @@ import { alertCommands } from './alerts.ts'
 import { approvalCommands } from './approvals.ts'
 import { configCommands } from './config.ts'
 import { containerCommands } from './containers.ts'
+import { oneDeviceCommands } from './device.ts'
+import { deviceCommands } from './devices.ts'
 import { gatewayCommands } from './gateway.ts'
 import { helpCommands } from './help.ts'
 import { hostCommands } from './host.ts'
 import { ownCommands } from './own.ts'
+import { pairingCommands } from './pairing.ts'
 import { runbookCommands } from './runbooks.ts'
 import { sandboxCommands } from './sandboxes.ts'
 import { sessionCommands } from './sessions.ts'
@@ -33,6 +36,9 @@ export function listCommands(parts: CommandParts): Command[] {
     ...sessionCommands(parts.ops),
     ...configCommands(parts.ops, parts.clock),
     ...sandboxCommands(parts.ops),
+    ...deviceCommands(parts.ops, parts.clock),
+    ...oneDeviceCommands(parts.ops, parts.clock),
+    ...pairingCommands(parts.ops, parts.clock),
     ...approvalCommands(parts.ops, parts.clock),
     ...alertCommands(parts.ops, parts.clock),
     ...ownCommands(parts.ops, parts.jobs, parts.clock),

@@ -38,6 +38,8 @@ export interface ApprovalsOptions {
   open: { get(): OpenApprovals; set(open: OpenApprovals): void }
   /** Whether agents may ask here: older gateways tell everybody, and newer ones list for everybody (measured). */
   on: () => boolean
+  /** Commits what is written in it at once, or not at all. */
+  together: (work: () => void) => void
   redact: Redact
   now: () => number
 }
@@ -93,7 +95,15 @@ export function approvalOf(payload: unknown): ApprovalCard | undefined {
   }
 }
 
-export function createApprovals({ gateway, cards, open, on, redact, now }: ApprovalsOptions): Approvals {
+export function createApprovals({
+  gateway,
+  cards,
+  open,
+  on,
+  together,
+  redact,
+  now,
+}: ApprovalsOptions): Approvals {
   const factsOf = (cardId: number) => cards.card(cardId)?.facts as ApprovalCard | undefined
   /** Who of us is answering what, and how: the gateway tells everybody before it tells us that it took it. */
   const answering = new Map<string, string>()
@@ -106,22 +116,29 @@ export function createApprovals({ gateway, cards, open, on, redact, now }: Appro
   ): ApprovalCard | undefined {
     const { [id]: entry, ...others } = open.get()
     const facts = entry && factsOf(entry.cardId)
-    if (entry) open.set(others)
-    if (!entry || !facts) return undefined
+    if (!entry) return undefined
     ended.push(id)
-    const settled = { ...facts, ...change }
-    cards.revise(entry.cardId, settled)
+    const settled = facts && { ...facts, ...change }
+    together(() => {
+      open.set(others)
+      if (settled) cards.revise(entry.cardId, settled)
+    })
     return settled
   }
 
   function add(payload: unknown): void {
     const facts = approvalOf(payload)
     if (!on() || !facts || facts.expiresAt <= now() || open.get()[facts.id]) return
-    const cardId = cards.raise(
-      { kind: 'approval', audience: 'alerts', facts: redactAll(facts, redact), ring: true },
-      now(),
-    )
-    open.set({ ...open.get(), [facts.id]: { cardId, expiresAt: facts.expiresAt } })
+    const card = {
+      kind: 'approval',
+      audience: 'alerts' as const,
+      facts: redactAll(facts, redact),
+      ring: true,
+    }
+    together(() => {
+      const cardId = cards.raise(card, now())
+      open.set({ ...open.get(), [facts.id]: { cardId, expiresAt: facts.expiresAt } })
+    })
     sweepAfter(facts.expiresAt)
   }
 

@@ -1,6 +1,7 @@
 // The closed list of what is asked of the gateway, with the shape of each answer and the CLI call that stands in for it.
 
 import { z } from 'zod'
+import { deviceList } from '../pairing/devices.ts'
 
 const anything = z.looseObject({})
 const at = z.number().nullish()
@@ -51,6 +52,33 @@ const preflight = z.looseObject({
   safe: z.boolean(),
   counts: z.record(z.string(), z.number()).default({}),
   summary: z.string().optional(),
+})
+
+/** Only these fields are kept: some versions answer with the device's tokens in plain text (openclaw.md §1). */
+const answered = z.object({ requestId: z.string() })
+const done = z.object({ deviceId: z.string() })
+
+/** A node's second stage: what it may be asked to run (newer gateways). */
+const node = z.object({
+  requestId: z.string(),
+  nodeId: z.string(),
+  displayName: z.string().optional(),
+  platform: z.string().optional(),
+  remoteIp: z.string().optional(),
+  caps: z.array(z.string()).default([]),
+  commands: z.array(z.string()).default([]),
+  ts: z.number().optional(),
+})
+
+/** Somebody who wrote to a channel and waits to be let in (2026.9.6). */
+const sender = z.object({
+  requestId: z.string(),
+  channel: z.string(),
+  accountId: z.string().default('default'),
+  senderId: z.string(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+  createdAt: z.string().optional(),
+  expiresAt: z.string().optional(),
 })
 
 export interface Method {
@@ -135,6 +163,31 @@ export const METHODS = {
   },
   'exec.approval.list': { result: records, timeoutMs: 5_000 },
   'exec.approval.resolve': { result: z.looseObject({ ok: z.boolean() }), timeoutMs: 10_000 },
+  'device.pair.list': {
+    result: deviceList,
+    timeoutMs: 5_000,
+    cli: { args: ['devices', 'list', '--json'], timeoutMs: 20_000 },
+  },
+  'device.pair.approve': { result: answered, timeoutMs: 10_000 },
+  'device.pair.reject': { result: answered, timeoutMs: 10_000 },
+  'device.pair.remove': { result: done, timeoutMs: 10_000 },
+  'device.token.revoke': { result: done, timeoutMs: 10_000 },
+  'device.token.rotate': { result: done, timeoutMs: 10_000 },
+  'node.pair.list': { result: z.object({ pending: z.array(node).default([]) }), timeoutMs: 5_000 },
+  'node.pair.approve': { result: answered, timeoutMs: 10_000 },
+  'node.pair.reject': { result: answered, timeoutMs: 10_000 },
+  'channels.pairing.list': {
+    result: z.object({
+      requests: z.array(sender).default([]),
+      commandOwnerConfigured: z.boolean().optional(),
+    }),
+    timeoutMs: 10_000,
+  },
+  'channels.pairing.approve': { result: answered, timeoutMs: 15_000 },
+  'system-presence': {
+    result: z.array(z.object({ deviceId: z.string().optional(), ts: z.number().optional() })),
+    timeoutMs: 5_000,
+  },
 } as const satisfies Record<string, Method>
 
 export type MethodName = keyof typeof METHODS
@@ -143,7 +196,18 @@ export type Account = z.output<typeof account>
 export type Session = z.output<typeof session>
 
 /** The events that are listened to; all others end inside. Each is only a nudge, but for those that carry a request. */
-export const EVENTS = ['shutdown', 'health', 'exec.approval.requested', 'exec.approval.resolved'] as const
+export const EVENTS = [
+  'shutdown',
+  'health',
+  'presence',
+  'device.pair.requested',
+  'device.pair.resolved',
+  'device.pair.changed',
+  'node.pair.requested',
+  'node.pair.resolved',
+  'exec.approval.requested',
+  'exec.approval.resolved',
+] as const
 export type EventName = (typeof EVENTS)[number]
 
 /** What is said on the line: where a fact comes from, and from when it is. */

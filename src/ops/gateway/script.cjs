@@ -23,6 +23,9 @@ const LONGEST = 3 << 20
 /** With more than this waiting to be read by us, events are dropped: they are only nudges. Bytes. */
 const CROWDED = 1 << 20
 
+/** Events of which only the name is of use. */
+const NUDGES = ['health', 'presence']
+
 /** What we were told at the start. */
 let orders
 let socket
@@ -162,8 +165,11 @@ function onEvent({ event, payload }) {
       at: Date.now(),
     }
   if (!orders.events.includes(event) || process.stdout.writableLength > CROWDED) return
-  tell('event', { event, payload: event === 'health' ? undefined : payload })
+  tell('event', { event, payload: NUDGES.includes(event) ? undefined : payload })
 }
+
+/** Some versions answer with the tokens of devices: they stay in here. */
+const withoutTokens = (key, value) => (key === 'token' || key === 'deviceToken' ? undefined : value)
 
 function onAnswer(frame) {
   const call = waiting.get(frame.id)
@@ -172,7 +178,7 @@ function onAnswer(frame) {
   const result = frame.ok
     ? { ok: true, payload: frame.payload ?? null }
     : { ok: false, error: frame.error ?? {} }
-  const text = JSON.stringify({ id: call.id, result })
+  const text = JSON.stringify({ id: call.id, result }, withoutTokens)
   if (text.length < LONGEST) process.stdout.write(`${text}\n`)
   else
     say({

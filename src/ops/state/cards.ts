@@ -4,9 +4,9 @@ import type { Store } from './store.ts'
 
 /**
  * Who is to see a card: `alerts` the alert chat (else the owners), `owners` each owner in private,
- * or one chat by its id.
+ * `everybody` both, or one chat by its id.
  */
-export type Audience = 'alerts' | 'owners' | `chat:${number}`
+export type Audience = 'alerts' | 'owners' | 'everybody' | `chat:${number}`
 
 export interface NewCard {
   kind: string
