@@ -7,6 +7,7 @@ import { gatewayContract } from './contract.ts'
 import { createLine } from './openclaw/line.ts'
 import { VERSIONS } from './openclaw/recording.ts'
 import { createReplay } from './openclaw/replay.ts'
+import { connectDevice } from './real/device-client.ts'
 
 for (const version of VERSIONS)
   gatewayContract(`a recording of ${version}`, version, async () => {
@@ -18,6 +19,11 @@ for (const version of VERSIONS)
     return {
       line,
       ask: async (command, lastsMs) => void replay.ask({ command }, lastsMs),
+      knock: (options) =>
+        connectDevice({
+          ...{ url: replay.url, token: 'token', clientId: 'openclaw-control-ui', mode: 'webchat' },
+          ...{ headers: { 'x-forwarded-for': '203.0.113.7' }, ...options },
+        }),
       restart: () => replay.restart(50),
       async close() {
         await line.close()

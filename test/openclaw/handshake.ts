@@ -10,6 +10,7 @@ export interface Connect {
   role: string
   scopes: string[]
   caps: string[]
+  commands?: string[]
   auth?: { token?: string; password?: string }
   device?: { id: string; publicKey: string; signature: string; signedAt: number; nonce: string }
 }
@@ -17,7 +18,17 @@ export interface Connect {
 /** Both lists are closed (openclaw.md §1.4). */
 const CLIENTS = ['gateway-client', 'cli', 'openclaw-control-ui', 'webchat', 'node-host', 'openclaw-probe']
 const MODES = ['backend', 'cli', 'ui', 'webchat', 'node', 'probe', 'test']
-const PROPERTIES = ['minProtocol', 'maxProtocol', 'client', 'role', 'scopes', 'caps', 'auth', 'device']
+const PROPERTIES = [
+  'minProtocol',
+  'maxProtocol',
+  'client',
+  'role',
+  'scopes',
+  'caps',
+  'commands',
+  'auth',
+  'device',
+]
 /** A signature may be so old, and so far ahead. */
 const SKEW_MS = 120_000
 /** What stands before the 32 raw bytes of an Ed25519 key in SPKI. */

@@ -24,6 +24,11 @@ export interface Recording {
   refusals: Record<RefusalName, Refusal> & { always?: Refusal; proxy?: { status: number; body: object } }
   /** What an agent asks for, and how long it waits for the answer. Milliseconds. */
   approval: { request: Record<string, unknown>; lastsMs: number }
+  /** What a Control UI asks for, and how long a request lives after it was last asked. Milliseconds. */
+  pairing: {
+    request: { role: string; scopes: string[] } & Record<string, unknown>
+    lastsMs: number
+  }
 }
 
 export type RefusalName =
@@ -46,6 +51,12 @@ export type RefusalName =
   | 'decision'
   | 'unknown'
   | 'settled'
+  | 'request'
+  | 'nobody'
+  | 'admin'
+  | 'denied'
+  | 'rotation'
+  | 'sender'
 
 export const OLD = '2026.2.22'
 export const NEW = '2026.9.6'

@@ -6,9 +6,11 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createApprovals, type Request, type Resolved } from './approvals.ts'
+import { createDoor, type Knock, knockOf, type Said } from './door.ts'
 import { type Frames, speakFrames } from './frames.ts'
 import { type Connect, refusalOf } from './handshake.ts'
 import { type Recording, type Refusal, type RefusalName, readRecording, type Version } from './recording.ts'
+import { createWaitingRoom } from './waiting.ts'
 
 export interface ReplayOptions {
   version: Version
@@ -24,6 +26,9 @@ export interface Client {
   frames: Frames
 }
 
+/** Clients of this mode need no pairing with a signed device on the gateway's own host (measured, both versions). */
+const UNPAIRED = 'backend'
+
 export interface Asked {
   method: string
   params: Record<string, unknown>
@@ -38,6 +43,8 @@ export interface Trouble {
   /** It takes connections: `mute` says nothing on a line, `stuck` answers no HTTP at all. */
   mute?: true
   stuck?: true
+  /** Who comes in from now on has no other scopes than these. */
+  scopes?: string[]
 }
 
 export type Replay = Awaited<ReturnType<typeof createReplay>>
@@ -47,12 +54,26 @@ const SCOPES: Record<string, string> = {
   'exec.approval.list': 'operator.approvals',
   'exec.approval.resolve': 'operator.approvals',
   'gateway.restart.request': 'operator.admin',
+  'device.pair.list': 'operator.pairing',
+  'device.pair.approve': 'operator.pairing',
+  'device.pair.reject': 'operator.pairing',
+  'device.pair.remove': 'operator.pairing',
+  'device.token.rotate': 'operator.pairing',
+  'device.token.revoke': 'operator.pairing',
+  'node.pair.list': 'operator.pairing',
+  'channels.pairing.list': 'operator.pairing',
+  'channels.pairing.approve': 'operator.pairing',
 }
 
 /** Events that go only to those who may. */
 const EVENT_SCOPES: Record<string, string> = {
   'exec.approval.requested': 'operator.approvals',
   'exec.approval.resolved': 'operator.approvals',
+  'device.pair.requested': 'operator.pairing',
+  'device.pair.resolved': 'operator.pairing',
+  'device.pair.changed': 'operator.pairing',
+  'node.pair.requested': 'operator.pairing',
+  'node.pair.resolved': 'operator.pairing',
 }
 
 /** A refusal with its words filled in. */
@@ -74,8 +95,9 @@ export async function createReplay({ version, token, password, now = Date.now }:
   const isTold = ({ connect }: Client, event: string) => {
     const scope = EVENT_SCOPES[event]
     if (!scope) return true
-    // Newer versions tell only those who say that they can answer (measured).
-    const able = recording.protocol < 4 || connect.caps.some((cap) => /approvals$/.test(cap))
+    // Of approvals newer versions tell only those who say that they can answer (measured).
+    const picky = recording.protocol > 3 && event.startsWith('exec.approval.')
+    const able = !picky || connect.caps.some((cap) => /approvals$/.test(cap))
     return able && connect.scopes.includes(scope)
   }
 
@@ -87,17 +109,21 @@ export async function createReplay({ version, token, password, now = Date.now }:
   const approvals = createApprovals(recording, now, (event: string, payload: Request | Resolved) =>
     emit(event, payload),
   )
+  const hangUp = (deviceId: string, code: number, reason: string) => {
+    for (const { connect, frames } of clients) if (connect.device?.id === deviceId) frames.close(code, reason)
+  }
+  const door = createDoor(recording, now, emit, hangUp)
+  const waiting = createWaitingRoom(recording, now, emit)
+  const pairing = { ...door.methods, ...waiting.methods }
 
   /** What a method answers; a refusal by its name. */
-  function answerTo(
-    { connect }: Client,
-    { method, params }: Asked,
-  ): { payload: unknown } | RefusalName | 'always' {
+  function answerTo({ connect }: Client, { method, params }: Asked): Said | 'always' {
     if (method === 'connect') return 'again'
     if (!recording.hello.features.methods.includes(method)) return 'method'
     if (SCOPES[method] && !connect.scopes.includes(SCOPES[method])) return 'scope'
     const answer = answers.get(method)
     if (typeof answer === 'function') return { payload: answer(params) }
+    if (pairing[method]) return pairing[method](params, connect.scopes)
     if (method === 'exec.approval.list') return { payload: approvals.list() }
     if (method !== 'exec.approval.resolve') return { payload: answer }
     const by = connect.client.displayName ?? connect.client.id
@@ -129,14 +155,28 @@ export async function createReplay({ version, token, password, now = Date.now }:
       onText: (text) => onFrame(text),
       onEnd() {
         lines.delete(frames)
-        if (client) clients.delete(client)
+        if (!client) return
+        clients.delete(client)
+        door.leave(client.connect.device?.id ?? '')
       },
     })
     lines.add(frames)
-    const refuse = (id: string, name: RefusalName) => {
+    const refuse = (id: string, name: RefusalName, details = {}) => {
       const { error, close } = recording.refusals[name]
-      frames.send(JSON.stringify({ type: 'res', id, ok: false, error }))
+      const said = { ...error, ...(error.details && { details: { ...error.details, ...details } }) }
+      frames.send(JSON.stringify({ type: 'res', id, ok: false, error: said }))
       if (close) frames.close(close, error.message)
+    }
+    /** Newer versions let in who comes from their own host; who comes through a proxy has to ask (measured). */
+    function pairs(knock: Knock) {
+      if (knock.clientMode === UNPAIRED) return undefined
+      if (
+        recording.protocol > 3 &&
+        !knock.remoteIp &&
+        !door.paired().some(({ deviceId }) => deviceId === knock.deviceId)
+      )
+        door.letIn(knock)
+      return door.knock(knock)
     }
     function onFrame(text: string): void {
       if (trouble.mute) return
@@ -164,9 +204,21 @@ export async function createReplay({ version, token, password, now = Date.now }:
         refuse(id, refusal)
         return
       }
-      client = { connect, frames }
+      const from = `${request.headers['x-forwarded-for'] ?? ''}`
+      const knock = knockOf(connect, from)
+      const asks = pairs(knock)
+      if (asks) {
+        refuse(id, 'pairing', { requestId: asks.requestId })
+        return
+      }
+      const scopes = connect.scopes.filter((each) => trouble.scopes?.includes(each) ?? true)
+      client = { connect: { ...connect, scopes }, frames }
       clients.add(client)
       frames.send(JSON.stringify({ type: 'res', id, ok: true, payload: recording.hello }))
+      door.enter(knock)
+      const { caps, commands = [], client: by, device } = connect
+      if (connect.role === 'node')
+        waiting.nodeAsks({ nodeId: device?.id ?? '', displayName: by.displayName ?? by.id, caps, commands })
       // It comes within a minute of itself; here at once.
       emit('health', recording.answers.health)
     }
@@ -207,7 +259,7 @@ export async function createReplay({ version, token, password, now = Date.now }:
   await up()
   const url = `ws://127.0.0.1:${port}`
   return {
-    ...{ version, recording, url, asked, counts, emit, up, down },
+    ...{ version, recording, url, asked, counts, emit, up, down, door, waiting },
     clients: () => [...clients],
     /** The client that came last. */
     client: () => [...clients].at(-1),

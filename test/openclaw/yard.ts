@@ -3,10 +3,19 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Run } from '../../src/ops/run.ts'
-import { createFakeEngine } from '../fixtures/docker/engine.ts'
-import { type After, createRig, OPS, type Rig, temporaryDirectory, until } from '../road/rig.ts'
+import { boxOf, createFakeEngine, GATEWAY } from '../fixtures/docker/engine.ts'
+import { connectDevice, type DeviceOptions } from '../real/device-client.ts'
+import {
+  type After,
+  createRig,
+  OPS,
+  type Rig,
+  type RigOptions,
+  temporaryDirectory,
+  until,
+} from '../road/rig.ts'
 import type { Version } from './recording.ts'
-import { createReplay } from './replay.ts'
+import { createReplay, type Replay } from './replay.ts'
 
 export const TOKEN = 'gateway-token-of-the-test'
 
@@ -14,14 +23,21 @@ export interface YardOptions {
   /** What the gateway's config says its token is. */
   configured?: string
   /** What its CLI prints, by its arguments; without it there is no CLI. */
-  cli?: Record<string, string>
+  cli?: Record<string, string> | Cli
+  /** What the gateway's container has printed; without it there is no container. */
+  log?: string
+  fake?: RigOptions['fake']
 }
+
+/** A CLI that knows its gateway. @returns what it prints; undefined when it fails. */
+export type Cli = (args: readonly string[], replay: Replay) => string | undefined
 
 /** What is run on this host: a docker without sandboxes, and a CLI that is called as newer versions' is. */
 const runWith =
-  (printed: Record<string, string>): Run =>
+  (printed: Record<string, string> | Cli, replay: Replay): Run =>
   async (file, args) => {
-    const stdout = file === 'openclaw' ? (printed[args.join(' ')] ?? '') : ''
+    const said = typeof printed === 'function' ? printed(args, replay) : printed[args.join(' ')]
+    const stdout = file === 'openclaw' ? (said ?? '') : ''
     const well = stdout || file === 'docker'
     return { exitCode: well ? 0 : 1, stdout, stderr: well ? '' : 'no such command' }
   }
@@ -31,7 +47,7 @@ export type Yard = Awaited<ReturnType<typeof createYard>>
 export async function createYard(
   after: After,
   version: Version,
-  { configured = TOKEN, cli = {} }: YardOptions = {},
+  { configured = TOKEN, cli = {}, log, fake = {} }: YardOptions = {},
 ) {
   // The gateway goes by the bot's clock, which is made after it.
   const time: { rig?: Rig } = {}
@@ -42,9 +58,11 @@ export async function createYard(
   mkdirSync(join(home, '.openclaw'))
   const config = { gateway: { auth: { token: configured } } }
   writeFileSync(join(home, '.openclaw/openclaw.json'), JSON.stringify(config), { mode: 0o600 })
+  const engine = createFakeEngine({ now: Date.now })
+  if (log !== undefined) engine.boxes.push(boxOf(GATEWAY, { log }))
   const rig = await createRig({
-    after,
-    engine: { docker: createFakeEngine({ now: Date.now }).docker, run: runWith(cli) },
+    ...{ after, fake },
+    engine: { docker: engine.docker, run: runWith(cli, replay) },
     env: {
       ...{ TELEGRAM_CHAT_ID: `${OPS}`, OPENCLAW_GATEWAY_URL: replay.url, HOME: home },
       OPENCLAW_CONFIG_DIR: join(home, '.openclaw'),
@@ -55,6 +73,17 @@ export async function createYard(
   if (configured === TOKEN) await opened()
   return Object.assign(rig, {
     ...{ replay, opened },
+    /** A browser behind a proxy that wants in, or whatever else it says it is: being refused is a result too. */
+    async browse(options: Omit<DeviceOptions, 'url' | 'token'> = {}) {
+      const device = await connectDevice({
+        ...{ url: replay.url, token: TOKEN, clientId: 'openclaw-control-ui', mode: 'webchat' },
+        ...{ headers: { 'x-forwarded-for': '203.0.113.7' }, ...options },
+      })
+      after(() => void device.close())
+      return device
+    },
+    /** Looks at pairing now, as after an event. */
+    lookAgain: () => rig.ops.pairing.look(),
     /** Looks as often as it takes until nothing is held back for a time of bad or good any more. */
     async lookLong(): Promise<void> {
       // Five, for what is looked at only in every second cycle.
