@@ -18,6 +18,8 @@ export interface DeviceOptions {
   role?: string
   scopes?: string[]
   caps?: string[]
+  /** What a node may be told to run. */
+  commands?: string[]
   /** What a newer gateway's own page sends; it must be the gateway's. */
   buildId?: string
   /** `origin` is what a browser sends, `x-forwarded-for` what a proxy adds. */
@@ -29,6 +31,8 @@ export interface GatewayEvent {
   event: string
   // biome-ignore lint/suspicious/noExplicitAny: each test knows what its events carry
   payload: any
+  /** When it came, a `performance.now()`. */
+  at: number
 }
 export interface GatewayError {
   code: string
@@ -52,7 +56,7 @@ export const deviceIdOf = (identity: Identity) => publicOf(identity).id
 /** Connects and says who it is. Being refused is a result too: then there is an `error`; it never throws. */
 export async function connectDevice(options: DeviceOptions) {
   const { token, identity = createIdentity(), clientId = 'cli', mode = 'cli', role = 'operator' } = options
-  const { url, scopes = ALL_SCOPES, caps = [], buildId, headers = {}, timeoutMs = 10_000 } = options
+  const { url, scopes = ALL_SCOPES, caps = [], commands, buildId, headers = {}, timeoutMs = 10_000 } = options
   const { id: deviceId, publicKey } = publicOf(identity)
   const socket = new WebSocket(url, { headers })
   const events: GatewayEvent[] = []
@@ -79,7 +83,7 @@ export async function connectDevice(options: DeviceOptions) {
       client: { id: clientId, version: '1.0.0', platform: 'linux', mode, ...(buildId && { buildId }) },
       auth: { token },
       device: { id: deviceId, publicKey, signature, signedAt, nonce },
-      ...{ role, scopes, caps },
+      ...{ role, scopes, caps, ...(commands && { commands }) },
     })
   }
 
@@ -89,7 +93,7 @@ export async function connectDevice(options: DeviceOptions) {
     socket.onmessage = ({ data }) => {
       const frame = JSON.parse(`${data}`)
       if (frame.event === 'connect.challenge') void connect(frame.payload).then(resolve)
-      else if (frame.type === 'event') events.push(frame)
+      else if (frame.type === 'event') events.push({ ...frame, at: performance.now() })
       // A run is answered twice: when it was accepted, and when it is over.
       else if (frame.payload?.status !== 'accepted') {
         waiting.get(frame.id)?.(frame)

@@ -132,6 +132,7 @@ describe.each(Object.keys(VERSIONS) as Version[])('with a gateway of the %s vers
           : gateway.runAgent(`run: ${command}`)
         asked.catch((error) => report(`what was asked ended with: ${error.message}`))
       },
+      knock: (options) => gateway.stranger(options),
       async restart() {
         if (version === 'old') restartItself()
       },
