@@ -214,11 +214,12 @@ describe('one that is upgraded in place', () => {
     expect(text).toContain('Leave it alone')
   })
 
-  it('tells of old credential files beside a new one, and of one that is older than its state', async (context) => {
+  it('tells of old credential files beside a new one; an older one does not know the keys of its config', async (context) => {
     const { scene } = await createWatch(context, engine, gateway)
     dropLegacy(gateway)
     await scene.reads(/Old credential files break all model calls/, 30_000)
     await swap('new', 'old')
-    await scene.reads(/OpenClaw is older than its state/, UP_MS)
+    const { text } = await scene.reads(/The gateway does not come up\nIt refuses its config/, UP_MS)
+    expect(text).toContain('those of a newer version')
   })
 })

@@ -190,7 +190,8 @@ describe.each(Object.keys(VERSIONS) as Version[])('with a gateway of the %s vers
       await sleep(10_000)
       process.kill(pid, 'SIGCONT')
       await scene.reads(/Resolved: The gateway is not ready/, 30_000)
-      expect(told()).toHaveLength(2)
+      // Afterwards a newer one calls its event loop slow, and it was.
+      expect(told().filter((text) => text.includes('is not ready'))).toHaveLength(2)
     }, 240_000)
 
   it.for(['restart', 'recreate'] as const)(

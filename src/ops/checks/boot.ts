@@ -46,7 +46,7 @@ export const SIGNS: readonly Sign[] = [
   {
     says: /Invalid config at|OpenClaw config is invalid|^Config invalid$/,
     why: 'It refuses its config.',
-    mend: '/config shows what is wrong with it and what was changed since it was good.',
+    mend: '/config shows what is wrong with it and what was changed since it was good. Keys that it does not know may be those of a newer version: then put that image back (/rollback).',
   },
   {
     says: /EADDRINUSE|another gateway instance is already listening/i,
