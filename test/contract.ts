@@ -267,7 +267,7 @@ export function gatewayContract(name: string, version: Version, open: () => Prom
       expect(paired?.approvedVia).toBe(newer ? 'owner' : undefined)
       expect(paired?.connected).toBe(newer ? true : undefined)
       // A newer one says it in the list, and lists no command line among those who are present.
-      if (newer) return await close()
+      if (newer) return void (await close())
       const here = (await call('system-presence')).find((each) => each.deviceId === deviceId)
       expect(here?.ts).toBeGreaterThanOrEqual(paired?.approvedAtMs ?? 0)
       // An older one tells of nobody who comes, only of who leaves.
