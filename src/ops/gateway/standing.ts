@@ -146,8 +146,8 @@ const REFUSALS: Record<string, { why: string; mend: string }> = {
 }
 
 const PROXY = {
-  why: 'It refuses what comes from its own loopback, because gateway.trustedProxies names it (proxy_attribution_required).',
-  mend: 'Take 127.0.0.1 out of gateway.trustedProxies.',
+  why: 'It refuses what comes from our address, because gateway.trustedProxies names that (proxy_attribution_required).',
+  mend: 'Take that address out of gateway.trustedProxies, or set OPENCLAW_GATEWAY_URL to its loopback: ws://127.0.0.1:18789.',
 }
 
 /** Why there is no line though the gateway answers, and what to do about it; undefined when that is not so. */
