@@ -357,7 +357,7 @@ it('shows containers, their logs and the gateway, and says in one sentence what 
   )
   const gateway = await say('/gateway')
   expect(gateway).toMatch(
-    /^✅ openclaw-gateway: running\nUp .*s, 0 restarts by Docker\nMemory .* of 67.* MB \([\d.]+ ?%\)\nCPU .* of a core, limit 0.5/,
+    /^✅ openclaw-gateway: running\nUp .*s, 0 restarts by Docker\n.*no OpenClaw gateway\.\nMemory .* of 67.* MB \([\d.]+ ?%\)\nCPU .* of a core, limit 0.5/,
   )
   const short = await say(`/logs ${GATEWAY} 5`)
   expect(short).toContain('line 398 of the log')

@@ -69,9 +69,11 @@ export function insideLines(seen: Overview, now: number): { lines: Text[]; detai
       ...(memoryBytes ? [`Its process holds ${bytes(memoryBytes)}`] : []),
       ...(agents && agents.length > 0 ? [`Agents: ${agents.join(', ')}`] : []),
       ...(pluginErrors > 0 ? [`${plural(pluginErrors, 'plugin')} with errors`] : []),
-      link.state === 'open'
-        ? `Seen over the link, open for ${duration(now - link.since)}${byCli ? ', and by its CLI' : ''}`
-        : `${byCli ? 'Seen by its CLI; the link is shut' : 'The link is shut'}: ${link.why}`,
+      ...(link.state === 'open'
+        ? [`Seen over the link, open for ${duration(now - link.since)}${byCli ? ', and by its CLI' : ''}`]
+        : byCli || link.why !== standing.why
+          ? [`${byCli ? 'Seen by its CLI; the link is shut' : 'The link is shut'}: ${link.why}`]
+          : []),
       ...unseen.map((each) => `Not seen: ${each}`),
     ],
   }
