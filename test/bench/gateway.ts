@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { bringUp, type Engine } from '../real/engine.ts'
 import { type Gateway, startGateway, VERSIONS, type Version } from '../real/gateway.ts'
 import { type Answers, linkTimes, type Reopening, type Rest, restOf } from './link.ts'
+import { type PairingTimes, pairingTimes } from './pairing.ts'
 import { median, type Row, units } from './table.ts'
 import { killTimes, looped, sayingTimes } from './unready.ts'
 
@@ -15,6 +16,8 @@ export interface GatewayCounts {
   rounds: number
   restarts: number
   kills: number
+  /** Devices that ask to be let in. */
+  requests: number
   sayings: number
 }
 
@@ -66,6 +69,23 @@ function unreadyRow(figure: string, found: readonly number[]): Row {
   }
 }
 
+function pairingRows({ shown, approved, byCli }: PairingTimes, version: string): Row[] {
+  const found = (samples: readonly number[], most: number) => ({
+    ...{ ours: ms(median(samples)), found: ms(median(samples)) },
+    ...{ asked: `≤ ${most} ms`, ok: median(samples) <= most },
+  })
+  return [
+    {
+      figure: `a device asks → sendMessage, ${version}, median of ${shown.length}`,
+      ...{ ...found(shown, 150), beside: `${ms(worst(shown))} (the slowest)` },
+    },
+    {
+      figure: `tap → approved at the gateway, ${version}, median of ${approved.length}`,
+      ...{ ...found(approved, 100), beside: `${seconds(median(byCli))} (openclaw devices approve)` },
+    },
+  ]
+}
+
 const restRows = ({ script, keeperPercent }: Rest, version: string): Row[] => [
   {
     figure: `the idle link’s script beside the gateway, ${version}: RSS`,
@@ -84,7 +104,7 @@ async function measureVersion(
   engine: Engine,
   version: Version,
   directory: string,
-  { idle, rounds, restarts, kills }: GatewayCounts,
+  { idle, rounds, restarts, kills, requests }: GatewayCounts,
   say: (line: string) => void,
 ) {
   const name = VERSIONS[version]
@@ -94,6 +114,8 @@ async function measureVersion(
   try {
     say(`asking it over the link and by its CLI, restarting it ${restarts} times …`)
     const { answers, reopenings } = await linkTimes(engine, gateway, state('link'), { rounds, restarts })
+    say(`having ${requests} devices ask to be let in …`)
+    const paired = await pairingTimes(engine, gateway, state('pairing'), { rounds: requests, byCli: rounds })
     say(`idling with it for ${idle} s …`)
     const madeAt = await looped(gateway)
     const rest = await restOf(engine, gateway, state('link'), idle)
@@ -102,6 +124,7 @@ async function measureVersion(
     return {
       answers: answers.map((each) => answerRow(each, name)),
       killed: unreadyRow(`gateway’s process killed in its container, ${name}`, killed),
+      paired: pairingRows(paired, name),
       reopened: reopeningRows(reopenings, name),
       rest: restRows(rest, name),
     }
@@ -141,6 +164,7 @@ export async function measureGateway(
     ...found.flatMap(({ answers }) => answers),
     ...found.map(({ killed }) => killed),
     unreadyRow('/readyz turns to 503, replayed', said),
+    ...found.flatMap(({ paired }) => paired),
     ...found.flatMap(({ reopened }) => reopened),
     ...found.flatMap(({ rest }) => rest),
   ]

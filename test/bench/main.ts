@@ -39,6 +39,8 @@ const { values: options, positionals } = parseArgs({
     asks: { type: 'string', default: '7' },
     restarts: { type: 'string', default: '7' },
     kills: { type: 'string', default: '15' },
+    /** Devices that ask to be let in, of each gateway. */
+    requests: { type: 'string', default: '10' },
     /** Times that the replayed gateway says that it is not ready. */
     sayings: { type: 'string', default: '40' },
     /** Where the state lies meanwhile; a directory on memory would make fsync look free. */
@@ -162,7 +164,7 @@ async function gatewayTable(): Promise<Table> {
       directory,
       {
         ...{ idle: count('idle'), rounds: count('asks'), restarts: count('restarts') },
-        ...{ kills: count('kills'), sayings: count('sayings') },
+        ...{ kills: count('kills'), sayings: count('sayings'), requests: count('requests') },
       },
       say,
     )
@@ -172,6 +174,7 @@ async function gatewayTable(): Promise<Table> {
       notes: [
         machineOf((performance.now() - began) / 1_000, versions),
         `Real gateways of both versions, one after the other, in containers as upstream deploys them. Each question by \`docker exec\` and the CLI ${asks} times, in turn with the link.`,
+        `A device asks: from the gateway’s own event; it asks for operator.read alone, so that one tap lets it in.`,
         `Not ready, really: the gateway’s process is killed in a container that lives on (${kills} times each), a new bot process with an empty state each time;`,
         `replayed: a recorded 2026.9.6 says 503 on \`/readyz\` at any moment between two looks, which come twice a second (${sayings} times).`,
         'The restarts are `docker restart`; the first answer is the first HTTP answer of any kind on its published port. A newer gateway says 503 at first, and refuses every line until it says 200.',
