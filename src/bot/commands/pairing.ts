@@ -1,6 +1,7 @@
 // Pairing at the channels, and the second stage of nodes: /pairing.
 
 import { z } from 'zod'
+import { messageOf } from '../../errors.ts'
 import type { Ops } from '../../ops/index.ts'
 import type { Sender, WaitingNode } from '../../ops/pairing/senders.ts'
 import { plural } from '../../ops/words.ts'
@@ -44,7 +45,9 @@ function nodeLine({ requestId, name, platform, commands }: WaitingNode): Text {
 
 export function pairingCommands({ senders, deeds }: PairingOps, clock: Clock): Command[] {
   async function list(): Promise<Page> {
-    const [waiting, nodes] = await Promise.all([senders.list(), senders.nodes().catch(() => [])])
+    const [waiting, asked] = await Promise.all([senders.list(), senders.nodes().catch(messageOf)])
+    const unseen = typeof asked === 'string' ? [`Whether a node waits was not seen: ${asked}`] : []
+    const nodes = typeof asked === 'string' ? [] : asked
     const buttons: Button[] = [
       ...waiting.senders.slice(0, 3).map(({ channel, id, name, sender }) => ({
         label: `Let ${name ?? sender} in`.slice(0, 40),
@@ -57,9 +60,9 @@ export function pairingCommands({ senders, deeds }: PairingOps, clock: Clock): C
     ]
     const count = waiting.senders.length + nodes.length
     return {
-      mark: count > 0 ? 'question' : 'info',
+      mark: count > 0 ? 'question' : unseen.length > 0 ? 'unknown' : 'info',
       title: count > 0 ? `${plural(count, 'request')} to be let in` : 'Nobody waits at the channels',
-      lines: [...waiting.senders.map((each) => senderLine(each, clock)), ...nodes.map(nodeLine)],
+      lines: [...waiting.senders.map((each) => senderLine(each, clock)), ...nodes.map(nodeLine), ...unseen],
       details: waiting.source === 'cli' ? ['Read by the gateway’s CLI.'] : [],
       buttons: [
         ...(buttons.length > 0 ? [buttons] : []),

@@ -74,8 +74,6 @@ function senderOf(
   }
 }
 
-export type Senders = ReturnType<typeof createSenders>
-
 export function createSenders({ gateway }: { gateway: Pick<Gateway, 'ask' | 'call' | 'cli'> }) {
   async function byCli(): Promise<Waiting> {
     const cli = await gateway.cli()
