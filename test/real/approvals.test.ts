@@ -1,10 +1,11 @@
 // Exec approvals of real gateways: asked in the chat, answered there or elsewhere, and seen to have been run or not.
 
-import { afterAll, beforeAll, beforeEach, describe, expect, it, type TestContext, vi } from 'vitest'
-import { ANN, BEN, bringUp, createScene, type Engine, type Scene, until } from './engine.ts'
-import { addressOf, type Gateway, PATIENCE_MS, startGateway, VERSIONS, type Version } from './gateway.ts'
-import { createModelApi, type ModelApi } from './model-api.ts'
-import { createRig, needsRoot, report, secondsSince } from './rig.ts'
+import { afterAll, beforeAll, describe, expect, it, type TestContext, vi } from 'vitest'
+import { ANN, BEN, createScene, type Engine, type Scene, until } from './engine.ts'
+import { type Gateway, PATIENCE_MS, startGateway, VERSIONS, type Version } from './gateway.ts'
+import type { ModelApi } from './model-api.ts'
+import { createRig, report, secondsSince } from './rig.ts'
+import { useStage } from './stage.ts'
 
 const isRoot = process.getuid?.() === 0
 /** Command lines of gateways take seconds of a core each, and twice that on a busy machine. */
@@ -13,16 +14,10 @@ const PENDING = /An agent asks to run a command/
 let engine: Engine
 let model: ModelApi
 
-beforeAll(async () => {
-  if (!isRoot) return
-  engine = await bringUp('forky')
-  model = await createModelApi(await addressOf(engine))
-}, PATIENCE_MS)
-afterAll(async () => {
-  await model?.close()
-  await engine?.down()
+useStage(['forky'], (stage) => {
+  engine = stage.engine
+  model = stage.model
 })
-beforeEach(needsRoot)
 
 describe.each(Object.keys(VERSIONS) as Version[])('what agents of the %s version ask', (version) => {
   let gateway: Gateway

@@ -1,25 +1,20 @@
 // The rig's own proof: gateways of both versions are real, and do what the suites build on.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { bringUp, type Engine } from './engine.ts'
-import { addressOf, type Gateway, PATIENCE_MS, startGateway, VERSIONS, type Version } from './gateway.ts'
-import { createModelApi, type ModelApi } from './model-api.ts'
-import { needsRoot, report, secondsSince } from './rig.ts'
+import type { Engine } from './engine.ts'
+import { type Gateway, PATIENCE_MS, startGateway, VERSIONS, type Version } from './gateway.ts'
+import type { ModelApi } from './model-api.ts'
+import { report, secondsSince } from './rig.ts'
+import { useStage } from './stage.ts'
 
 const isRoot = process.getuid?.() === 0
 let engine: Engine
 let model: ModelApi
 
-beforeAll(async () => {
-  if (!isRoot) return
-  engine = await bringUp('trixie', 'openclaw')
-  model = await createModelApi(await addressOf(engine))
-}, PATIENCE_MS)
-afterAll(async () => {
-  await model?.close()
-  await engine?.down()
+useStage(['trixie', 'openclaw'], (stage) => {
+  engine = stage.engine
+  model = stage.model
 })
-beforeEach(needsRoot)
 
 describe.each(Object.keys(VERSIONS) as Version[])('a gateway of the %s version', (version) => {
   let gateway: Gateway

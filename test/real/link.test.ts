@@ -4,16 +4,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDocker } from '../../src/ops/docker/index.ts'
 import { insideContainer } from '../../src/ops/gateway/inside.ts'
 import { gatewayContract } from '../contract.ts'
 import { createLine } from '../openclaw/line.ts'
-import { bringUp, type Engine, titles, until } from './engine.ts'
-import { addressOf, type Gateway, PATIENCE_MS, startGateway, VERSIONS, type Version } from './gateway.ts'
+import { type Engine, titles, until } from './engine.ts'
+import { type Gateway, PATIENCE_MS, startGateway, VERSIONS, type Version } from './gateway.ts'
 import { argvsIn, createWatch, oursIn, processOf } from './link.ts'
-import { createModelApi, type ModelApi } from './model-api.ts'
-import { needsRoot, report, secondsSince } from './rig.ts'
+import type { ModelApi } from './model-api.ts'
+import { report, secondsSince } from './rig.ts'
+import { useStage } from './stage.ts'
 
 const isRoot = process.getuid?.() === 0
 /** The figure that was asked for, on a quiet machine. */
@@ -21,16 +22,10 @@ const REOPENED_MS = 2_000
 let engine: Engine
 let model: ModelApi
 
-beforeAll(async () => {
-  if (!isRoot) return
-  engine = await bringUp('trixie', 'openclaw')
-  model = await createModelApi(await addressOf(engine))
-}, PATIENCE_MS)
-afterAll(async () => {
-  await model?.close()
-  await engine?.down()
+useStage(['trixie', 'openclaw'], (stage) => {
+  engine = stage.engine
+  model = stage.model
 })
-beforeEach(needsRoot)
 
 /** The agent `main` asks before every command; there is no other. */
 const AGENTS = {

@@ -3,10 +3,11 @@
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, type TestContext, vi } from 'vitest'
-import { bringUp, createScene, type Engine, type Scene, until } from './engine.ts'
-import { addressOf, type Gateway, PATIENCE_MS, startGateway, VERSIONS, type Version } from './gateway.ts'
-import { createModelApi, type ModelApi } from './model-api.ts'
-import { createRig, needsRoot, report, secondsSince } from './rig.ts'
+import { createScene, type Engine, type Scene, until } from './engine.ts'
+import { type Gateway, PATIENCE_MS, startGateway, VERSIONS, type Version } from './gateway.ts'
+import type { ModelApi } from './model-api.ts'
+import { createRig, report, secondsSince } from './rig.ts'
+import { useStage } from './stage.ts'
 
 const isRoot = process.getuid?.() === 0
 /** Command lines of gateways take seconds of a core each, and twice that on a busy machine. */
@@ -18,16 +19,10 @@ const ONE_AGENT = { agents: { list: [{ id: 'main', default: true }] } }
 let engine: Engine
 let model: ModelApi
 
-beforeAll(async () => {
-  if (!isRoot) return
-  engine = await bringUp('forky')
-  model = await createModelApi(await addressOf(engine))
-}, PATIENCE_MS)
-afterAll(async () => {
-  await model?.close()
-  await engine?.down()
+useStage(['forky'], (stage) => {
+  engine = stage.engine
+  model = stage.model
 })
-beforeEach(needsRoot)
 
 /** A credential that ends in five hours, where each version has it. */
 async function giveCredential(gateway: Gateway): Promise<void> {
