@@ -50,6 +50,20 @@ export interface Config {
     /** What the docker client needs of our environment. */
     clientEnvironment: Record<string, string>
   }
+  claude: {
+    mode: 'host' | 'container' | 'off'
+    container: string
+    configDir?: string
+    bin?: string
+    sandboxDir?: string
+    ingressFile?: string
+    sync: boolean
+    relay: boolean
+    /** 0 to 23, in the operator's zone. */
+    reminderHour: number
+    /** What the CLI on this host needs of our environment: PATH, HOME, the way out. */
+    environment: Record<string, string>
+  }
   heartbeatUrl?: string
   proxy?: string
   supervisor: Supervisor
@@ -130,10 +144,27 @@ function partsOf(secret: string): string[] {
   return [secret, ...keys, ...(password ? [password, querystring.unescape(password)] : [])]
 }
 
-/** PATH, HOME and DOCKER_CONFIG lead the docker client to itself and its plugins; nothing else of ours is passed on. */
-function clientEnvironment(env: Environment, dockerHost: string | undefined): Record<string, string> {
-  const passed = ['PATH', 'HOME', 'DOCKER_CONFIG'].flatMap((name) => (env[name] ? [[name, env[name]]] : []))
-  return { ...Object.fromEntries(passed), ...(dockerHost && { DOCKER_HOST: dockerHost }) }
+/** What a program needs of our environment; nothing else of it is passed on. */
+const passed = (env: Environment, names: readonly string[]): Record<string, string> =>
+  Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
+
+function claudeOf(values: Values, env: Environment): Config['claude'] {
+  return {
+    mode: values.CLAUDE_MODE,
+    container: values.CLAUDE_CONTAINER,
+    sync: values.CREDENTIAL_SYNC === 'on',
+    relay: values.REAUTH === 'relay',
+    reminderHour: values.REMINDER_HOUR,
+    environment: passed({ ...env, HTTPS_PROXY: values.HTTPS_PROXY }, [
+      ...['PATH', 'HOME', 'HTTPS_PROXY', 'NO_PROXY', 'NODE_EXTRA_CA_CERTS'],
+    ]),
+    ...(values.CLAUDE_CONFIG_DIR && { configDir: values.CLAUDE_CONFIG_DIR }),
+    ...(values.CLAUDE_BIN && { bin: values.CLAUDE_BIN }),
+    ...(values.CLAUDE_SANDBOX_CONFIG_DIR && { sandboxDir: values.CLAUDE_SANDBOX_CONFIG_DIR }),
+    ...(values.CLAUDE_SESSION_INGRESS_TOKEN_FILE && {
+      ingressFile: values.CLAUDE_SESSION_INGRESS_TOKEN_FILE,
+    }),
+  }
 }
 
 /**
@@ -189,13 +220,18 @@ export function parseConfig(env: Environment): Config {
     },
     docker: {
       watched: values.WATCH_CONTAINERS,
-      clientEnvironment: clientEnvironment(env, values.DOCKER_HOST),
+      // PATH, HOME and DOCKER_CONFIG lead the docker client to itself and its plugins.
+      clientEnvironment: {
+        ...passed(env, ['PATH', 'HOME', 'DOCKER_CONFIG']),
+        ...(values.DOCKER_HOST && { DOCKER_HOST: values.DOCKER_HOST }),
+      },
       ...(values.DOCKER_HOST && { host: values.DOCKER_HOST }),
       ...(values.OPENCLAW_GATEWAY_CONTAINER && { gatewayContainer: values.OPENCLAW_GATEWAY_CONTAINER }),
       ...(values.OPENCLAW_DIR && { projectDir: values.OPENCLAW_DIR }),
       ...(values.OPENCLAW_CONFIG_DIR && { stateDir: values.OPENCLAW_CONFIG_DIR }),
       ...(values.OPENCLAW_GATEWAY_URL && { gatewayUrl: values.OPENCLAW_GATEWAY_URL }),
     },
+    claude: claudeOf(values, env),
     ...(values.HEARTBEAT_URL && { heartbeatUrl: values.HEARTBEAT_URL }),
     ...(values.HTTPS_PROXY && { proxy: values.HTTPS_PROXY }),
     supervisor: {

@@ -194,6 +194,57 @@ export const KEYS = {
     example: 'cloudflared,uptime',
     unset: 'none',
   },
+  CLAUDE_MODE: {
+    about: 'Where the Claude CLI is that keeps the gateway’s model access fresh: host, container or off.',
+    schema: z.enum(['host', 'container', 'off'], 'must be host, container or off').default('off'),
+    example: 'container',
+  },
+  CLAUDE_CONTAINER: {
+    about: 'The container that holds the Claude CLI, by its Compose service or its name.',
+    schema: z.string().default('claude-proxy'),
+    example: 'claude-proxy',
+  },
+  CLAUDE_CONFIG_DIR: {
+    about: 'The directory on this host where the Claude CLI keeps `.credentials.json`.',
+    schema: text(/^\//, 'must be an absolute path').optional(),
+    example: '/home/openclaw/.claude',
+    unset: '`~/.claude`, or the mount of its container',
+  },
+  CLAUDE_BIN: {
+    about: 'The Claude CLI on this host.',
+    schema: text(/^\//, 'must be an absolute path').optional(),
+    example: '/home/openclaw/.local/bin/claude',
+    unset: 'found in `PATH`, then in `~/.local/bin`',
+  },
+  CLAUDE_SANDBOX_CONFIG_DIR: {
+    about: 'The directory with the login of the sandboxes.',
+    schema: text(/^\//, 'must be an absolute path').optional(),
+    example: '/home/openclaw/.claude-sandbox',
+    unset: '`.claude-sandbox` beside or in the gateway’s state directory, where there is one',
+  },
+  CLAUDE_SESSION_INGRESS_TOKEN_FILE: {
+    about: 'The file with the session ingress token.',
+    schema: text(/^\//, 'must be an absolute path').optional(),
+    example: '/home/claude/.claude/remote/.session_ingress_token',
+    unset: '`/home/claude/.claude/remote/.session_ingress_token`, where there is one',
+  },
+  CREDENTIAL_SYNC: {
+    about:
+      'Whether the Claude CLI’s token is copied to the gateway: on or off. Anthropic’s terms do not allow it for subscriptions; see "Model access".',
+    schema: z.enum(['on', 'off'], 'must be on or off').default('off'),
+    example: 'off',
+  },
+  REAUTH: {
+    about:
+      'How /reauth signs in: relay passes Anthropic’s page and the pasted code on to the CLI, prompt shows the command to run on the host.',
+    schema: z.enum(['relay', 'prompt'], 'must be relay or prompt').default('relay'),
+    example: 'prompt',
+  },
+  REMINDER_HOUR: {
+    about: 'The hour of the day at which a sign-in that is due is called to mind again.',
+    schema: number(0, 23).refine(Number.isInteger, 'must be a whole hour').default(9),
+    example: '9',
+  },
   HEARTBEAT_URL: {
     about:
       'Fetched every minute while the bot polls, checks and delivers: a dead man’s switch such as healthchecks.io.',

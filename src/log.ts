@@ -5,11 +5,12 @@ export type Redact = (text: string) => string
 
 /**
  * Shapes that are secret whoever's they are: Telegram bot tokens, Anthropic keys and tokens, JWTs, bearer headers,
- * and 64 hex digits (OpenClaw's gateway token). What stands before them does not matter: in JSON a line break is
- * the letter n, a colour ends in m, and Telegram's addresses have `bot` before the token.
+ * 64 hex digits (OpenClaw's gateway token), and login codes. What stands before them does not matter: in JSON a line
+ * break is the letter n, a colour ends in m, and Telegram's addresses have `bot` before the token. Only of a login
+ * code, `code#state`, it does: addresses end like that too.
  */
 const SHAPES =
-  /\d{6,12}(?::|%3A)[\w-]{30,}|sk-ant-[\w-]{6,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?:Bearer|Basic)\s+[\w.~+/=-]{8,}|(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/gi
+  /\d{6,12}(?::|%3A)[\w-]{30,}|sk-ant-[\w-]{6,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?:Bearer|Basic)\s+[\w.~+/=-]{8,}|(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])|(?<![\w.-]|[\w/.]\/)[\w-]{16,}#[\w-]{16,}/gi
 
 /** Shorter values are too common to be blotted out wherever they stand. */
 const SHORTEST_SECRET = 6

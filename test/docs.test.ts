@@ -6,6 +6,7 @@ import { pageOfCard } from '../src/bot/cards.ts'
 import { createClock } from '../src/bot/clock.ts'
 import { listCommands } from '../src/bot/commands/index.ts'
 import { commandTable } from '../src/bot/derive.ts'
+import { termsMarkdown } from '../src/bot/terms.ts'
 import { envExample, keyTable } from '../src/keys.ts'
 import type { AlertsCard } from '../src/ops/alerts/index.ts'
 import type { RunbookCard } from '../src/ops/runbooks/index.ts'
@@ -22,9 +23,10 @@ function fill(text: string, name: string, body: string): string {
   return `${text.slice(0, from + open.length)}\n${body}\n${text.slice(to)}`
 }
 
-it('the README has the tables of commands and keys', async () => {
+it('the README has the tables of commands and keys, and the terms', async () => {
   const readme = readFileSync('README.md', 'utf8')
-  const filled = fill(fill(readme, 'commands', commandTable(commands)), 'keys', keyTable())
+  const tables = { commands: commandTable(commands), keys: keyTable(), terms: termsMarkdown() }
+  const filled = Object.entries(tables).reduce((text, [name, body]) => fill(text, name, body), readme)
   await expect(filled).toMatchFileSnapshot('../README.md')
 })
 

@@ -78,6 +78,7 @@ const buttonsOf = (
 const PREFIX: Record<Entry['reason'], string> = {
   fired: '',
   worse: 'Worse: ',
+  stage: '',
   unmuted: 'Still firing after its mute: ',
   reminder: 'Still firing: ',
   resolved: '',

@@ -22,6 +22,16 @@ export interface Place {
   threadId?: number
 }
 
+/** A question whose answer is what the same person types next in the same place. */
+export interface Question {
+  /** What happens with the words. */
+  answer(words: string, now: number): Promise<Page> | Page
+  /** UTC milliseconds. */
+  expiresAt: number
+  /** The message that answers it is deleted at once, and its words are for nobody else. */
+  secret?: true
+}
+
 export interface Call<Args = unknown> {
   args: Args
   person: Person
@@ -30,6 +40,11 @@ export interface Call<Args = unknown> {
   now: number
   /** The basis of the plan that was confirmed: who plans again must find the same. */
   basis?: string
+  /**
+   * Asks; a newer question replaces an older one, undefined takes it back. After a crash the command is run again
+   * instead, so what asks must change nothing by that alone. Absent while a plan is made.
+   */
+  ask?(question: Question | undefined): void
 }
 
 /** A call on its way: what was typed or pressed, by whom and where. */
@@ -39,6 +54,8 @@ export interface Incoming {
   /** A line with or without its slash, or a button's data. */
   text: string
   button: boolean
+  /** It holds a login code or a token, and is nothing but the answer to a question for one. */
+  secret?: true
   /** Why a change may not be made because of the time that passed, in words; absent when it is fresh. */
   stale?: string
   /** In a group: the line named this bot. */
@@ -72,6 +89,8 @@ export interface Command<Args extends z.ZodObject = z.ZodObject> {
   menu?: true
   /** Set when it changes something, and how dangerous that is. Absent: it only reads. */
   danger?: Danger
+  /** Not in a group: what it answers is for one person alone. */
+  private?: true
   /** Its arguments in their order; the last may be marked `rest` and then takes all that is left. */
   args: Args
   /** Only reads. Needed when the danger is more than `safe`. */

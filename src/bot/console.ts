@@ -13,6 +13,7 @@ import { digestPage, pageOfCard } from './cards.ts'
 import type { Clock } from './clock.ts'
 import type { Incoming, Person, Place } from './command.ts'
 import type { Dispatch } from './dispatch.ts'
+import { holdsSecret } from './guard.ts'
 import type { Button, Page } from './page.ts'
 import { terminal } from './render.ts'
 
@@ -70,7 +71,11 @@ function createSession(
   }
 
   function incoming(text: string, button: boolean): Incoming {
-    return { person: OWNER, place: PLACE, text, button, addressed: true, now: now(), begin: () => {} }
+    const secret = !button && holdsSecret(text) && { secret: true as const }
+    return {
+      ...{ person: OWNER, place: PLACE, text, button, addressed: true, now: now(), begin() {} },
+      ...secret,
+    }
   }
 
   const unwatch = follow ? cards.watch(showNews) : () => {}
@@ -87,7 +92,8 @@ function createSession(
       const pressed = /^\d+$/.test(text) ? buttons[Number(text) - 1] : undefined
       if (pressed && 'url' in pressed) return { output: pressed.url, ok: true }
       const call = pressed ? incoming(dataOf(pressed), true) : incoming(text, false)
-      const asked = !pressed && !text.startsWith('/') && dispatch.waits(OWNER, PLACE, now())
+      const words = !pressed && !text.startsWith('/')
+      const asked = call.secret || (words && dispatch.waits(OWNER, PLACE, now()))
       const answer = asked ? await dispatch.hear(text, call) : await dispatch.handle(call)
       const page = answer?.page ?? { title: '' }
       return { output: render(page), ok: page.failed !== true }

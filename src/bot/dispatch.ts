@@ -3,11 +3,21 @@
 import { messageOf, OpsError } from '../errors.ts'
 import { errorFields, type Log, type Redact, redactAll } from '../log.ts'
 import type { Audit } from '../ops/state/audit.ts'
+import { createAnswering } from './answering.ts'
 import { type AskedLog, createAsking } from './ask.ts'
 import { PRESS, showAgain } from './buttons.ts'
-import { type Command, echo, type Incoming, mayCall, nearest, type Person, parseArgs } from './command.ts'
+import {
+  type Call,
+  type Command,
+  echo,
+  type Incoming,
+  mayCall,
+  nearest,
+  type Person,
+  parseArgs,
+} from './command.ts'
 import { CONFIRM_MS, createConfirmations } from './confirm.ts'
-import type { Answer, Page } from './page.ts'
+import { type Answer, answered, type Page, refusal } from './page.ts'
 
 /** Behind a command: show what would be done, and do nothing. */
 const PLAN_ONLY = '--plan'
@@ -21,17 +31,6 @@ export interface DispatchOptions {
 }
 
 export type Dispatch = ReturnType<typeof createDispatch>
-
-const UNASKED = {
-  heard: 'I only understand commands.\n/help lists them.',
-  lost: 'I was restarted before I could read what you wrote, and I keep no such words.\nIf it was meant for me, send it again.',
-}
-
-/** A sentence that the sender is to read; its first line is the verdict. */
-const refusal = (text: string): Page => {
-  const [title = '', ...lines] = text.split('\n')
-  return { mark: 'unknown', title, lines, failed: true }
-}
 
 export function createDispatch({ commands, audit, log, redact, asked }: DispatchOptions) {
   const confirmations = createConfirmations()
@@ -73,6 +72,12 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
     throw new OpsError(`/${found.name} is for the role ${found.role}; yours is ${person.role}.`)
   }
 
+  function checkPlace(found: Command, incoming: Incoming): void {
+    if (!found.private || incoming.place.kind !== 'group') return
+    noteRefusal(incoming, `${found.name} in a group`)
+    throw new OpsError(`/${found.name} is for our private chat alone: send it to me there.`)
+  }
+
   /** A change has to be meant for us, and meant now. */
   function checkChange(found: Command, line: string, incoming: Incoming): void {
     const { place, stale, button, addressed } = incoming
@@ -85,6 +90,16 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
     noteRefusal(incoming, `${line}: it came too late`)
     throw new OpsError(stale)
   }
+
+  const callOf = (
+    args: Record<string, unknown>,
+    line: string,
+    { person, place, now }: Incoming,
+  ): Call<Record<string, unknown>> => ({
+    ...{ args, person, place, now },
+    ask: (question) =>
+      question ? asking.ask(person, place, { ...question, line }) : asking.withdraw(person, place, now),
+  })
 
   /** Shows the plan of a dangerous command and waits for its confirmation. */
   async function confirm(
@@ -103,7 +118,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
     if (plan.blocked) return { page: plan.page }
     if (plan.atOnce) {
       incoming.begin()
-      return { page: await found.run({ args, person, place, now, basis: plan.basis }) }
+      return { page: await found.run({ ...callOf(args, line, incoming), basis: plan.basis }) }
     }
     const bound = { command: found, args, line, basis: plan.basis, personId: person.id, chatId: place.chatId }
     if (plan.typed === undefined) {
@@ -120,7 +135,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
         const again = await found.plan?.({ args, person, place, now: at })
         if (again?.basis !== plan.basis)
           return refusal('It changed in the meantime: nothing was done.\nSend it again to see the new plan.')
-        return await found.run({ args, person, place, now: at, basis: plan.basis })
+        return await found.run({ ...callOf(args, line, { ...incoming, now: at }), basis: plan.basis })
       },
     })
     const lines = [...(plan.page.lines ?? []), ['Type ', { code: typed }, ' to do it.']]
@@ -138,6 +153,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
   async function run(line: string, incoming: Incoming): Promise<Page | Answer> {
     const { found, words } = find(line.replace(/^\//, '').split(/\s+/).filter(Boolean), incoming.person)
     checkRole(found, incoming)
+    checkPlace(found, incoming)
     const args = parseArgs(
       found,
       words.filter((each) => each !== PLAN_ONLY),
@@ -146,8 +162,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
     checkChange(found, line, incoming)
     if (found.danger && found.danger !== 'safe') return await confirm(found, args, line, incoming)
     if (found.danger) incoming.begin()
-    const { person, place, now } = incoming
-    return await found.run({ args, person, place, now })
+    return await found.run(callOf(args, line, incoming))
   }
 
   async function redeem(nonce: string, incoming: Incoming): Promise<Answer> {
@@ -169,7 +184,7 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
     if (plan?.basis !== basis)
       return { page: { ...refusal('It changed since this plan was shown: nothing was done.'), ...again } }
     incoming.begin()
-    return { page: await found.run({ args, person, place, now, basis }) }
+    return { page: await found.run({ ...callOf(args, line, incoming), basis }) }
   }
 
   /** A page for whatever was thrown: a sentence for an OpsError, a plain admission for a bug. */
@@ -182,13 +197,6 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
       lines: ['The log has the details.'],
       failed: true,
     }
-  }
-
-  /** The words were not kept, so the question is shown anew: that only reads. */
-  async function askAgain(line: string, { stale, ...incoming }: Incoming): Promise<Answer> {
-    const { page } = answered(await run(line, { ...incoming, addressed: true }))
-    const notice = 'I was restarted before I could read your answer, and I keep no such words. I ask again:'
-    return { page: { ...page, lines: [notice, ...(page.lines ?? [])] } }
   }
 
   const clean = (answer: Answer): Answer => redactAll(answer, redact)
@@ -216,35 +224,11 @@ export function createDispatch({ commands, audit, log, redact, asked }: Dispatch
         return clean({ page: { ...apologise(error, incoming), brief: true } })
       }
     },
-    /**
-     * Answers words that are no command: a question's answer, if one waits. Never throws.
-     * @param words undefined when they were lost with an earlier process.
-     * @returns undefined when nobody asked.
-     */
-    async hear(words: string | undefined, incoming: Incoming): Promise<Answer | undefined> {
-      const { person, place, now } = incoming
-      const taken = asking.take(person, place, now)
-      if (!taken)
-        return place.kind === 'group'
-          ? undefined
-          : { page: refusal(UNASKED[words === undefined ? 'lost' : 'heard']) }
-      const { line } = taken
-      if (taken.state === 'expired')
-        return { page: { ...refusal('My question ran out: nothing was done.'), ...showAgain(line) } }
-      try {
-        if (taken.state !== 'open' || words === undefined) return clean(await askAgain(line, incoming))
-        if (incoming.stale) throw new OpsError(incoming.stale)
-        incoming.begin()
-        return clean({ page: await taken.answer(words, now) })
-      } catch (error) {
-        return clean({ page: apologise(error, incoming) })
-      }
-    },
+    /** Answers words that are no command. Never throws. */
+    hear: createAnswering({ asking, run, apologise, clean }),
     /** Whether what this person types next here answers a question. */
     waits: asking.waits,
+    /** Whether it answers a question for a secret, one that ran out or was lost too. */
+    asksSecret: asking.asksSecret,
   }
-}
-
-function answered(result: Page | Answer): Answer {
-  return 'page' in result ? result : { page: result }
 }

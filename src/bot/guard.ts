@@ -19,6 +19,8 @@ export interface Request {
   messageId: number
   /** The command line, or the button's data. Empty for `text`. */
   text: string
+  /** A `text` with a login code or a token in it, also behind a command. */
+  secret?: true
   /** A command in a group that named this bot. */
   addressed?: boolean
   /** When Telegram took the message. UTC milliseconds. A button press has no such time. */
@@ -42,6 +44,10 @@ export interface House {
 
 /** @property words what a `text` said: kept in memory only. @property refused why nobody answers. */
 export type Admission = { request: Request; words?: string } | { refused: string; who?: number }
+
+/** A login code (`code#state`, but not the end of an address), an address with one in it, an Anthropic token. */
+const SECRET = /(?<![\w.=%~+-]|[\w/.]\/)[\w-]{16,}#[\w-]{16,}|[?&]code=[\w-]{16,}|sk-ant-[\w-]{6,}/
+export const holdsSecret = (text: string): boolean => SECRET.test(text)
 
 const nameOf = ({ first_name, last_name, username }: Message['from'] & object) =>
   [first_name, last_name].filter(Boolean).join(' ').slice(0, 64) || username || 'somebody'
@@ -95,7 +101,8 @@ function admitMessage(message: Message, house: House): Admission {
   if (misplaced && !asksWhere(message, call, house)) return refuse(misplaced)
   if (!text) return refuse('no text')
   if (!call) return refuse('for another bot')
-  const kind = claims ? 'claim' : call.line.startsWith('/') ? 'command' : 'text'
+  const secret = !claims && holdsSecret(text)
+  const kind = claims ? 'claim' : call.line.startsWith('/') && !secret ? 'command' : 'text'
   const request: Request = {
     kind,
     userId,
@@ -105,6 +112,7 @@ function admitMessage(message: Message, house: House): Admission {
     messageId: message.message_id,
     text: kind === 'text' ? '' : call.line,
     sentAt: message.date * 1_000,
+    ...(secret && { secret }),
     ...(call.addressed && { addressed: true }),
     ...topicOf(message),
   }

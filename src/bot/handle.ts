@@ -18,6 +18,10 @@ const FRESH_MS = 60_000
 
 const EXPIRED = 'Expired: nothing was done. Send it again.'
 
+/** What became of a message with a secret in it. */
+const ERASED = 'I have deleted your message.'
+const NOT_ERASED = 'I could not delete your message: delete it yourself.'
+
 /** Why a change must not be made any more, in words. A press has no time: the inbox tells whether it may have waited. */
 export function staleness({ request, recovered }: Arrival, now: number): string | undefined {
   const { kind, sentAt, late } = request
@@ -73,6 +77,29 @@ export function createHandler(options: HandlerOptions) {
     )
   }
 
+  /** What nobody else should read goes out of the chat at once. @returns what became of it. */
+  async function erase({ chatId, messageId }: Request): Promise<string> {
+    const already = (error: unknown) => {
+      if (!(error instanceof TelegramError) || error.failure.kind !== 'gone') throw error
+    }
+    const gone = await deliver('a deletion', chatId, () => speech.erase(chatId, messageId).catch(already))
+    return gone ? ERASED : NOT_ERASED
+  }
+
+  /** Words: the answer to a question, or not. Those of a secret are deleted meanwhile, not after. */
+  async function hear(
+    { request, recovered, words }: Arrival,
+    incoming: Incoming,
+  ): Promise<Answer | undefined> {
+    const secret = request.secret || dispatch.asksSecret(incoming.person, incoming.place, incoming.now)
+    const [erased, answer] = await Promise.all([
+      secret ? erase(request) : undefined,
+      dispatch.hear(recovered ? undefined : words, incoming),
+    ])
+    if (!answer || !erased) return answer
+    return { ...answer, page: { ...answer.page, lines: [...(answer.page.lines ?? []), erased] } }
+  }
+
   async function answerClaim({ userId, userName, chatId }: Request): Promise<void> {
     const page = claim?.redeem(userId)
     if (!page) return
@@ -82,7 +109,7 @@ export function createHandler(options: HandlerOptions) {
 
   function incomingOf(arrival: Arrival, person: Person): Incoming {
     const { request, updateId } = arrival
-    const { chatId, threadId, group, text, kind, addressed = false } = request
+    const { chatId, threadId, group, text, kind, secret, addressed = false } = request
     const place: Place = {
       chatId,
       kind: group ? 'group' : 'private',
@@ -92,29 +119,34 @@ export function createHandler(options: HandlerOptions) {
     return {
       ...{ person, place, text, addressed, button: kind === 'button', now: now() },
       begin: () => inbox.started(updateId),
+      ...(secret && { secret }),
       ...(stale !== undefined && { stale }),
     }
   }
 
   /** Handles one arrival to its end. @throws when the answer could not be given before the process stopped. */
   return async (arrival: Arrival): Promise<void> => {
-    const { request, state, recovered, words } = arrival
+    const { request, state } = arrival
     if (request.kind === 'claim') return await answerClaim(request)
     const role = people.get(request.userId)
     if (!role) return
     const person = { id: request.userId, name: `${request.userName} (${request.userId})`, role }
     if (state === 'started') {
+      if (request.secret) await erase(request)
       const lines = ['It is not done a second time. /audit shows how far it came.']
       return await give(
-        { page: { mark: 'unknown', title: `I was stopped while at this: ${request.text}`, lines } },
+        {
+          page: {
+            mark: 'unknown',
+            title: `I was stopped while at this: ${request.text || 'what you wrote'}`,
+            lines,
+          },
+        },
         request,
       )
     }
     const incoming = incomingOf(arrival, person)
-    const answer =
-      request.kind === 'text'
-        ? await dispatch.hear(recovered ? undefined : words, incoming)
-        : await dispatch.handle(incoming)
+    const answer = request.kind === 'text' ? await hear(arrival, incoming) : await dispatch.handle(incoming)
     if (answer) await give(answer, request)
   }
 }

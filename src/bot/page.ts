@@ -47,6 +47,14 @@ export interface Answer {
   inPlace?: true
 }
 
+/** A sentence that the sender is to read; its first line is the verdict. */
+export const refusal = (text: string): Page => {
+  const [title = '', ...lines] = text.split('\n')
+  return { mark: 'unknown', title, lines, failed: true }
+}
+
+export const answered = (result: Page | Answer): Answer => ('page' in result ? result : { page: result })
+
 /** How many lines stand before the details. */
 const LINES_BEFORE_DETAILS = 6
 

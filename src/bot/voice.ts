@@ -23,6 +23,8 @@ export interface Speech extends Voice {
   say(page: Page, target: Target): Promise<void>
   /** Puts a page in the place of a message. */
   replace(page: Page, chatId: number, messageId: number): Promise<void>
+  /** Deletes what somebody else wrote: in private for 48 hours, in a group with an administrator's rights alone. */
+  erase(chatId: number, messageId: number): Promise<void>
 }
 
 /** With one that is too long Telegram does not take the message either. */
@@ -84,6 +86,9 @@ export function createSpeech(options: {
     },
     async replace(page, chatId, messageId) {
       await api.editMessageText(chatId, messageId, redact(cardHtml(page)), dressed(page.buttons ?? []))
+    },
+    async erase(chatId, messageId) {
+      await api.deleteMessage(chatId, messageId)
     },
   }
 }

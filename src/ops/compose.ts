@@ -43,6 +43,12 @@ function projectArgv({ project, workingDir, configFiles, environmentFiles }: Com
   ]
 }
 
+/** The argv that runs a program once in a container of its own, made like a service's; nothing else is started for it. */
+export const runOnceArgv = (project: ComposeLabels, [program = '', ...args]: readonly string[]): string[] => [
+  ...projectArgv(project),
+  ...['run', '--rm', '--no-deps', '-T', '--entrypoint', program, project.service, ...args],
+]
+
 /** What Compose says of a `.env` may go on with a value from it, or with the rest of the file. */
 const OF_ENVIRONMENT = /failed to read [^\n]*?: line \d+: [^"'\n]*/
 /** Behind these words a value follows, or a piece of one (measured with 2.26 and 2.40). */

@@ -130,6 +130,7 @@ export function createContainers(options: ContainersOptions) {
   const gateway = async () => findGateway(await docker.list(), parts.deployment)
   return {
     ...{ docker, compose, snapshots, stopped, recreate, rollback },
+    ...{ deployment: parts.deployment, expectDown: parts.expectDown },
     checks: [...checks, ...insideChecks({ docker, findGateway: gateway })],
     findGateway: gateway,
     /** What should run, with the containers of it that there are. @throws OpsError */

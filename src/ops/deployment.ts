@@ -100,6 +100,10 @@ export function expectedOf(
   return [...new Map(all.toReversed().map((each) => [keyOf(each), each])).values()].toReversed()
 }
 
+/** The `.env` of a compose project. */
+export const envPathOf = ({ workingDir, environmentFiles }: ComposeLabels): string =>
+  environmentFiles[0] ?? join(workingDir, '.env')
+
 /** One thing under all the names that its container may have: a service is known by its name in the project. */
 export const keyOf = ({ name, compose }: Expected): string => compose?.service ?? name
 

@@ -42,11 +42,48 @@ export function entriesOf(text: string): Entry[] {
   return entries
 }
 
+/** What a variable comes to: without its quotes, without the remark behind it. */
+export const bareValueOf = ({ value, tail }: Entry): string =>
+  /^["']/.test(value)
+    ? value.slice(1, tail === undefined ? undefined : -1)
+    : value.replace(/\s+#[\s\S]*$/, '').trim()
+
+/** What needs neither quotes nor escapes, in whatever quotes it is put. */
+const PLAIN = /^[\w.~+/=:@%,-]+$/
+
+/**
+ * A `.env` with one value changed where it stands; all else is kept as it is. Of a name that stands there twice the last one
+ * is changed: it is the one that counts.
+ * @returns undefined when it has no such name.
+ * @throws OpsError when the value would need quotes, or those that it stands in do not end.
+ */
+export function withValue(text: string, name: string, value: string): string | undefined {
+  const entries = entriesOf(text)
+  const at = entries.findLastIndex((entry) => entry.name === name)
+  const entry = entries[at]
+  if (!entry) return undefined
+  if (!PLAIN.test(value))
+    throw new OpsError(`The new value of ${name} has characters that a .env may misread.`)
+  const isQuoted = /^["']/.test(entry.value)
+  if (isQuoted && entry.tail === undefined)
+    throw new OpsError(`.env line ${entry.line}: ${name} has a quote that does not end.`)
+  const [before = ''] = ASSIGNMENT.exec(entry.text) ?? []
+  const rest = entry.text.slice(before.length)
+  const space = /^[ \t]*/.exec(isQuoted ? rest : '')?.[0] ?? ''
+  const quote = isQuoted ? entry.value.charAt(0) : ''
+  const [behind = ''] = isQuoted
+    ? [rest.slice(space.length + entry.value.length)]
+    : (/(?:[ \t]+#[^\n]*|[ \t\r]*)$/.exec(rest) ?? [])
+  const changed = `${before}${space}${quote}${value}${quote}${behind}`
+  return entries.map((each, index) => (index === at ? changed : each.text)).join('\n')
+}
+
 /** A name that looks like one. What is written in small and capital letters may be a piece of a key, as its last line. */
 const shown = (name: string) => (/[a-z]/.test(name) && /[A-Z]/.test(name) ? 'its variable' : name)
 
 /** What is wrong with one entry, if something is. */
-function complaint({ text, name, value, tail }: Entry): string | undefined {
+function complaint(entry: Entry): string | undefined {
+  const { text, name, value, tail } = entry
   if (!name) return /^\s*(#|$)/.test(text) ? undefined : 'is not a NAME=value'
   const isQuoted = /^["']/.test(value)
   if (isQuoted && tail === undefined) return `${shown(name)} has a quote that does not end`
@@ -54,7 +91,7 @@ function complaint({ text, name, value, tail }: Entry): string | undefined {
     return value.includes('\n')
       ? `${shown(name)} has a quote that does not end`
       : `${shown(name)} goes on behind its quotes`
-  const bare = isQuoted ? value.slice(1, -1) : value.replace(/\s+#.*$/, '').trim()
+  const bare = bareValueOf(entry)
   if (bare === '') return `${shown(name)} is empty`
   if (!isQuoted && /\s/.test(bare)) return `${shown(name)} has spaces and no quotes`
   if (/(PORT|BIND)$/.test(name) && /^(0\.0\.0\.0|\[::\]|\*)(:|$)/.test(bare))

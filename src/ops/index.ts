@@ -2,6 +2,7 @@
 
 import type { Config } from '../config.ts'
 import { errorFields, type Log, type Redact, redactAll } from '../log.ts'
+import { createAccess } from './access.ts'
 import { createAlerts, type StoredMemory } from './alerts/index.ts'
 import { hostChecks } from './checks/host.ts'
 import type { Check } from './checks/index.ts'
@@ -67,6 +68,7 @@ export function createOps(options: OpsOptions) {
     cards,
     cycleMs: config.watchMs,
     timeZone: config.timeZone,
+    reminderHour: config.claude.reminderHour,
     now: startedAt,
     ...(config.quietHours && { quietHours: config.quietHours }),
     ...(aliveAt !== undefined && { aliveAt }),
@@ -90,12 +92,17 @@ export function createOps(options: OpsOptions) {
   const openclaw = createOpenclaw({ config, containers, run, meta, cards, store, redact, now, log })
   const runbooks = createRunbooks({ deeds, cards, runs, now })
 
+  const access = createAccess({
+    ...{ config, containers, openclaw, run, meta, cards, deeds, runbooks, now, log },
+  })
+
   /** With checks of a test's own and no engine of its own, nothing of the deployment is looked at. */
   const alone = checks !== undefined && !docker
 
   let notedAlive = 0
   let firstLook = () => {}
   let unfollow = () => {}
+  let letGo = () => {}
   const onCycle = () => {
     pulse.checked()
     firstLook()
@@ -106,7 +113,7 @@ export function createOps(options: OpsOptions) {
   }
   const all = [
     ...(checks ?? hostChecks({ host, mounts, systemd, limits: config.limits })),
-    ...(alone ? [] : [...containers.checks, ...openclaw.gatewayChecks]),
+    ...(alone ? [] : [...containers.checks, ...openclaw.gatewayChecks, ...access.accessChecks]),
     ...opsbotChecks({ store, jobs, chats, now }),
   ]
   const watch = createWatch({
@@ -142,7 +149,8 @@ export function createOps(options: OpsOptions) {
   return {
     ...{ config, log, now, startedAt },
     ...{ store, cards, copies, chats, audit, jobs, meta },
-    ...{ alerts, deeds, pulse, watch, host, mounts, systemd, runbooks, ...containers, ...openclaw },
+    ...{ alerts, deeds, pulse, watch, host, mounts, systemd, runbooks },
+    ...{ ...containers, ...openclaw, ...access },
     /** @param onFirstLook called when everything was looked at once. */
     start(onFirstLook: () => void): void {
       raiseNotices()
@@ -153,14 +161,22 @@ export function createOps(options: OpsOptions) {
       )
       watch.start()
       unfollow = containers.follow(watch.nudge, openclaw.hear)
-      if (!alone) openclaw.connect(watch.nudge)
+      if (!alone) {
+        openclaw.connect(watch.nudge)
+        letGo = access.keepFresh(watch.nudge)
+      }
       runbooks
-        .reportCut([containers.recreate, containers.rollback, openclaw.recreateSandboxes])
+        .reportCut([
+          ...[containers.recreate, containers.rollback, openclaw.recreateSandboxes],
+          ...[access.sync, access.authfix, access.migrate],
+          ...(access.refresh ? [access.refresh] : []),
+        ])
         .catch((error) => log.error('cut runs were not reported', errorFields(error)))
     },
     /** Ends the deeds, closes the state and gives the directory up. */
     async stop(deadlineMs: number): Promise<void> {
       unfollow()
+      letGo()
       openclaw.gateway.stop()
       watch.stop()
       await deeds.drain(deadlineMs)

@@ -1,5 +1,9 @@
 // The single values that we remember: the freeze, when we were last alive, the chat menu, what should run.
 
+import type { KeeperMemory } from './credentials/due.ts'
+import type { Ends } from './credentials/kinds.ts'
+import type { Pasted } from './credentials/pasting.ts'
+import type { Registered } from './credentials/register.ts'
 import type { Expected } from './deployment.ts'
 import type { OpenApprovals } from './gateway/approvals.ts'
 import type { KnownCli } from './gateway/cli.ts'
@@ -15,7 +19,7 @@ export interface MetaValues {
   /** When this process was last known to run. */
   aliveAt: number
   /** What was asked of whom, by chat and person: the command line that asks, never an answer. */
-  asked: Record<string, { line: string; expiresAt: number }>
+  asked: Record<string, { line: string; expiresAt: number; secret?: true }>
   /** Hash of the chat menu that Telegram was last told, by scope. */
   menu: Record<string, string>
   /** The containers that were expected to run at the last look. */
@@ -35,6 +39,15 @@ export interface MetaValues {
   approvals: { by: string; at: number }
   /** Exec approvals that wait for an answer. */
   openApprovals: OpenApprovals
+  /** The refreshes of the Claude CLI's token: one under way, those that failed, the last that did not. */
+  refresh: KeeperMemory
+  /** Hash → end of tokens that were seen anywhere, and of those that the Claude CLI had. */
+  tokenEnds: Ends
+  cliTokens: Ends
+  /** What was given to the gateway's own store last, by agent. */
+  pasted: Pasted
+  /** When setup-tokens were made. */
+  registered: Registered[]
   /** How often Docker had restarted each expected container, by id, and when that last changed. */
   restarts: { at: number; counts: Record<string, number> }
 }

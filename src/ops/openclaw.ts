@@ -105,9 +105,9 @@ export function createOpenclaw(options: OpenclawOptions) {
     set: (kept) => meta.set('config', kept),
     now,
   })
+  const stateDir = createStateDir({ path: place.stateDir, redact })
   const aboutConfig = {
-    stateDir: createStateDir({ path: place.stateDir, redact }),
-    ...{ ask, cli, version, good, now },
+    ...{ stateDir, ask, cli, version, good, now },
   }
 
   /** The alert about its container explains what is wrong inside. */
@@ -120,6 +120,8 @@ export function createOpenclaw(options: OpenclawOptions) {
 
   return {
     gateway,
+    /** The gateway's state directory: where it is on this host, and what lies there. */
+    stateDir: { path: place.stateDir, look: stateDir.look },
     approvals,
     ...{ pairing: devices.pairing, senders: devices.senders, refusedOrigins: devices.refusedOrigins },
     sandboxes,

@@ -1,4 +1,4 @@
-// `npm run bench [-- host | docker | gateway]`: our bot beside what it is to be held against, on the same fake Telegram, in three tables.
+// `npm run bench [-- host | docker | gateway | refresh]`: our bot beside what it is to be held against, on the same fake Telegram, in four tables.
 //
 // How: the bots, and a fake for each, are processes of their own; whatever compares two bots is taken from both in
 // turn or at once, so that the noise of the machine hits both, and told as a median or a quantile. Times between two
@@ -14,9 +14,10 @@ import { measureDocker } from './docker.ts'
 import { createFleet } from './fleet.ts'
 import { bringUpEngine, measureGateway } from './gateway.ts'
 import { measureHost } from './host.ts'
+import { measureRefresh } from './refresh.ts'
 import { markdown, type Row } from './table.ts'
 
-const TABLES = ['host', 'docker', 'gateway'] as const
+const TABLES = ['host', 'docker', 'gateway', 'refresh'] as const
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -43,6 +44,8 @@ const { values: options, positionals } = parseArgs({
     requests: { type: 'string', default: '10' },
     /** Times that the replayed gateway says that it is not ready. */
     sayings: { type: 'string', default: '40' },
+    /** Of the simulated month of refreshes. */
+    seed: { type: 'string', default: `${Date.now() % 1_000_000}` },
     /** Where the state lies meanwhile; a directory on memory would make fsync look free. */
     dir: { type: 'string', default: join(import.meta.dirname, '../../node_modules/.cache') },
   },
@@ -186,6 +189,11 @@ async function gatewayTable(): Promise<Table> {
   }
 }
 
+const refreshTable = async (): Promise<Table> => ({
+  ...measureRefresh(count('seed')),
+  beside: 'a timer of 30 min',
+})
+
 mkdirSync(options.dir, { recursive: true })
 const directory = mkdtempSync(join(resolve(options.dir), 'bench-'))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
@@ -195,7 +203,9 @@ const [loadBefore = 0] = loadavg()
 const wanted = TABLES.filter((name) => positionals.length === 0 || positionals.includes(name))
 const measured: Table[] = []
 for (const name of wanted)
-  measured.push(await { host: hostTable, docker: dockerTable, gateway: gatewayTable }[name]())
+  measured.push(
+    await { host: hostTable, docker: dockerTable, gateway: gatewayTable, refresh: refreshTable }[name](),
+  )
 console.log(
   measured.map(({ rows, beside, notes }) => `${markdown(rows, beside)}\n\n${notes.join('\n')}`).join('\n\n'),
 )

@@ -23,7 +23,14 @@ const SEEN: Record<string, Observation> = {
   '-': { ...self, verdict: 'absent' },
 }
 /** One letter a tell. */
-const TOLD: Record<Tell, string> = { fired: 'F', worse: 'W', unmuted: 'U', reminder: 'R', resolved: 'E' }
+const TOLD: Record<Tell, string> = {
+  fired: 'F',
+  worse: 'W',
+  stage: 'S',
+  unmuted: 'U',
+  reminder: 'R',
+  resolved: 'E',
+}
 
 interface Look {
   letter: string

@@ -141,6 +141,55 @@ describe('a question', () => {
   })
 })
 
+describe('a question for a secret', () => {
+  const question = () => ({
+    ...{ line: 'reauth', expiresAt: T0 + 10, secret: true as const },
+    answer: () => ({ title: 'thanks' }),
+  })
+  const asked = { line: 'reauth', expiresAt: T0 + 10, secret: true }
+
+  it('is asked again after a crash, also while its answer was made use of', () => {
+    const log = createAskedLog()
+    const asking = createAsking(log)
+    asking.ask(ann, here, question())
+    expect(asking.take(ann, here, T0)).toMatchObject({ state: 'open', secret: true })
+    expect(asking.take(ann, here, T0)).toEqual({ state: 'busy', line: 'reauth' })
+    expect(Object.values(log.get())).toEqual([asked])
+    expect(createAsking(log).take(ann, here, T0)).toEqual({ state: 'lost', line: 'reauth' })
+  })
+
+  it.each<[string, boolean]>([
+    ['and is done with', false],
+    ['and waits on when it was asked anew meanwhile', true],
+  ])('is answered %s', (_, anew) => {
+    const log = createAskedLog()
+    const asking = createAsking(log)
+    asking.ask(ann, here, question())
+    asking.take(ann, here, T0)
+    if (anew) asking.ask(ann, here, question())
+    asking.answered(ann, here, T0)
+    expect(Object.values(log.get())).toEqual(anew ? [asked] : [])
+    expect(asking.waits(ann, here, T0)).toBe(anew)
+  })
+
+  it('can be taken back', () => {
+    const log = createAskedLog()
+    const asking = createAsking(log)
+    asking.ask(ann, here, question())
+    asking.withdraw(ann, here, T0)
+    expect([asking.take(ann, here, T0), log.get()]).toEqual([undefined, {}])
+  })
+
+  it('is known as one by whoever has to delete its answer, for as long as it may come late', () => {
+    const log = createAskedLog()
+    createAsking(log).ask(ann, here, question())
+    const later = createAsking(log)
+    const times = [T0, T0 + 10, T0 + 10 + 15 * MINUTE]
+    expect(times.map((now) => later.asksSecret(ann, here, now))).toEqual([true, true, false])
+    expect([later.asksSecret(bob, here, T0), later.asksSecret(ann, there, T0)]).toEqual([false, false])
+  })
+})
+
 describe('a claim', () => {
   it('is good once, and answers with the line to add', () => {
     const claim = createClaim()

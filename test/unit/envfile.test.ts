@@ -4,7 +4,13 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { entriesOf, lintEnvironment, lintEnvironmentFile } from '../../src/ops/envfile.ts'
+import {
+  bareValueOf,
+  entriesOf,
+  lintEnvironment,
+  lintEnvironmentFile,
+  withValue,
+} from '../../src/ops/envfile.ts'
 import { tempDir } from './help.ts'
 
 describe('a .env', () => {
@@ -105,3 +111,75 @@ describe('the file', () => {
     await expect(lintEnvironmentFile(path)).rejects.toThrow(`${path} cannot be read (EISDIR)`)
   })
 })
+
+describe('one value of a .env', () => {
+  it.each<[string, string, string]>([
+    ['plain', 'A=1\nKEY=old\nB=2\n', 'A=1\nKEY=new\nB=2\n'],
+    ['without a line end', 'KEY=old', 'KEY=new'],
+    ['that is empty', 'KEY=\nB=2', 'KEY=new\nB=2'],
+    ['in quotes', 'KEY="old"\n', 'KEY="new"\n'],
+    ['in single quotes', "KEY='old'\n", "KEY='new'\n"],
+    ['with a remark', 'KEY=old  # mine\n', 'KEY=new  # mine\n'],
+    ['that is only a remark', 'KEY=  # none\n', 'KEY=new  # none\n'],
+    ['in quotes, with a remark', 'KEY="old" # "mine"\n', 'KEY="new" # "mine"\n'],
+    ['with export and spaces', ' export KEY =old \n', ' export KEY =new \n'],
+    ['with Windows line ends', 'A=1\r\nKEY=old\r\nB=2\r\n', 'A=1\r\nKEY=new\r\nB=2\r\n'],
+    ['with a remark and Windows line ends', 'KEY=old # x\r\n', 'KEY=new # x\r\n'],
+    ['that stands there twice', 'KEY=old\nKEY=older\n', 'KEY=old\nKEY=new\n'],
+    ['over several lines', 'KEY="old\nmore"\nB=2\n', 'KEY="new"\nB=2\n'],
+    ['beside its own name in a remark', '#KEY=no\nMY_KEY=no\nKEY=old\n', '#KEY=no\nMY_KEY=no\nKEY=new\n'],
+  ])('%s is changed where it stands', (_, before, after) => {
+    expect(withValue(before, 'KEY', 'new')).toBe(after)
+  })
+
+  it('that is not there is not added', () => {
+    expect(withValue('A=1\n#KEY=old\n', 'KEY', 'new')).toBeUndefined()
+  })
+
+  it.each(['', 'a b', 'a\nB=2', '"', '$HOME', 'a#b', "it's"])('%j is refused', (value) => {
+    expect(() => withValue('KEY=old\n', 'KEY', value)).toThrow('may misread')
+  })
+
+  it('with a quote that does not end is left alone', () => {
+    expect(() => withValue('KEY="old\nB=2\n', 'KEY', 'new')).toThrow('does not end')
+  })
+
+  it('is what was written, and nothing else has changed', () => {
+    const piece = fc.constantFrom(
+      'KEY',
+      '=',
+      '\n',
+      ' ',
+      '#',
+      'x',
+      '\r',
+      "'a'",
+      '"b"',
+      'export ',
+      '\nKEY=',
+      '\nC="',
+    )
+    fc.assert(
+      fc.property(fc.array(piece), (pieces) => {
+        const before = pieces.join('')
+        const text = attempt(() => withValue(before, 'KEY', 'sk-new_1'))
+        if (text === undefined) return
+        const [old, now] = [entriesOf(before), entriesOf(text)]
+        const at = old.findLastIndex(({ name }) => name === 'KEY')
+        const entry = now[at]
+        expect(entry && bareValueOf(entry)).toBe('sk-new_1')
+        expect(now.map(({ text }) => text).toSpliced(at, 1)).toEqual(
+          old.map(({ text }) => text).toSpliced(at, 1),
+        )
+      }),
+    )
+  })
+})
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch {
+    return undefined
+  }
+}

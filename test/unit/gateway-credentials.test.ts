@@ -30,6 +30,16 @@ describe('a report', () => {
         { ...manual, profileId: 'anthropic:sub', type: 'oauth', expiresAt: 1795162217000 },
       ],
     ],
+    [
+      'of 2026.9.6 by its CLI, which alone says who is in cooldown',
+      recorded('models-status-new'),
+      [
+        {
+          ...{ ...manual, agent: 'main' },
+          unusable: { kind: 'cooldown', reason: 'auth', until: 1795168373567 },
+        },
+      ],
+    ],
     ['without profiles', { providers: [{ provider: 'anthropic', status: 'missing' }] }, []],
     ['of 2026.2.22 without profiles', { auth: { oauth: {} } }, []],
   ])('%s', (_, report, credentials) => expect(credentialsIn(report)).toEqual(credentials))
@@ -70,7 +80,7 @@ describe('the gateway', () => {
       },
     }
     const cli = async () => (printed === undefined ? undefined : (program as Cli))
-    return { asked, read: () => readCredentials({ call: call(linked), cli }) }
+    return { asked, read: (thorough = false) => readCredentials({ call: call(linked), cli, thorough }) }
   }
   const absent = new GatewayError('This gateway does not know models.authStatus.', 'ABSENT')
 
@@ -78,6 +88,13 @@ describe('the gateway', () => {
     const yard = createYard(newer['token 3h'], old)
     expect(await yard.read()).toHaveLength(1)
     expect(yard.asked).toEqual([])
+  })
+
+  it('is asked by its CLI all the same when it is to be thorough', async () => {
+    const yard = createYard(newer['token 3h'], recorded('models-status-new'))
+    expect(await yard.read(true)).toMatchObject([{ unusable: { kind: 'cooldown' } }])
+    expect(yard.asked).toEqual(['models status --json'])
+    expect(await createYard(newer['token 3h']).read(true)).toHaveLength(1)
   })
 
   it('of an older version is asked by its CLI', async () => {

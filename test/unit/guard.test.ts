@@ -18,6 +18,13 @@ const house: House = {
   claims: () => false,
 }
 
+// Put together here, so that no scanner takes this file for a leak.
+const SECRETS = [
+  ['aB3_-codeFromThePage', 'boPp'.repeat(10)].join('#'),
+  `https://platform.claude.com/oauth/code/callback?code=${'aB3_'.repeat(5)}&state=x`,
+  ['sk', 'ant', 'oat01', 'x'.repeat(12)].join('-'),
+]
+
 type Loose = Record<string, unknown>
 const person = (id: number, more: Loose = {}) => ({ id, is_bot: false, first_name: 'Ann', ...more })
 const privateChat = (id: number) => ({ id, type: 'private', first_name: 'Ann' })
@@ -85,6 +92,21 @@ describe('who is let in', () => {
       { text: '/freeze', addressed: true },
     ],
     ['words in private', 'message', message({ text: 'yes, really' }), { kind: 'text', text: '' }],
+    ...SECRETS.flatMap((secret): [string, string, Loose, Loose][] => [
+      ['a secret in words', 'message', message({ text: secret }), { kind: 'text', text: '', secret: true }],
+      [
+        'a secret behind a command',
+        'message',
+        message({ text: `/reauth@OpsBot ${secret}` }),
+        { kind: 'text', text: '', secret: true },
+      ],
+      [
+        'a secret in the group',
+        'message',
+        inGroup({ text: secret }),
+        { kind: 'text', secret: true, group: true },
+      ],
+    ]),
     ['a reply', 'message', message({ reply_to_message: message() }), { kind: 'command' }],
     [
       'a command in a topic',
@@ -140,6 +162,22 @@ describe('who is let in', () => {
 
   it('a press has no time: when it was sent is not known', () => {
     expect(admit(update('callback_query', press()), house)).not.toHaveProperty('request.sentAt')
+  })
+
+  it.each([
+    'https://docs.example.com/a-page-about-many-things#of-which-this-is-one',
+    'https://docs.example.com/?page=a-page-about-many-things#of-which-this-is-one',
+    'see issue#1234567890123456 and owner/repository-of-mine#12',
+    '/alerts 12',
+    'short#code',
+  ])('%s is no secret', (text) => {
+    expect(admit(update('message', message({ text })), house)).not.toHaveProperty('request.secret')
+  })
+
+  it.each(SECRETS)('of %s nothing is stored', (secret) => {
+    const { words, ...stored } = admit(update('message', message({ text: `/ack ${secret}` })), house) as Loose
+    expect(words).toBe(`/ack ${secret}`)
+    expect(JSON.stringify(stored)).not.toContain(secret.slice(-12))
   })
 
   it('what is stored of words is nothing but that there were some', () => {

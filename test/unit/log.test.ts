@@ -47,6 +47,18 @@ describe.each(Object.entries(SECRETS))('%s', (_, secret) => {
   )
 })
 
+describe('a login code', () => {
+  const code = [['aB3', 'codeFromThePage'].join('_-'), 'boPp'.repeat(10)].join('#')
+  const { 'in an address': _, ...around } = AROUND
+  it.each(Object.entries(around))('%s is blotted out', (_, dress) => {
+    const once = JSON.stringify({ text: dress(code) })
+    for (const text of [dress(code), once, JSON.stringify({ once })]) {
+      expect(createRedact([])(text)).toContain('[redacted]')
+      expect(createRedact([])(text)).not.toMatch(/codeFrom|boPp/)
+    }
+  })
+})
+
 describe('what is no secret', () => {
   it.each([
     ['a time and a number', '2026-11-20T12:00:00.000Z 12345678'],
@@ -55,6 +67,8 @@ describe('what is no secret', () => {
     ['a SHA-512 digest', '0123456789abcdef'.repeat(8)],
     ['a sentence', 'The key of this house is under the mat: basic, bearer of news.'],
     ['a file name', 'eyJ.txt and key.journal.log'],
+    ['an address', 'https://docs.example.com/a-page-about-many-things#of-which-this-is-one'],
+    ['a short address', 'https://troubleshooting-pages/#of-which-this-is-one'],
   ])('%s stays as it is', (_, text) => {
     expect(createRedact([])(text)).toBe(text)
   })

@@ -8,6 +8,7 @@ import { alertCommands } from './alerts.ts'
 import { approvalCommands } from './approvals.ts'
 import { configCommands } from './config.ts'
 import { containerCommands } from './containers.ts'
+import { credentialCommands } from './credentials.ts'
 import { oneDeviceCommands } from './device.ts'
 import { deviceCommands } from './devices.ts'
 import { gatewayCommands } from './gateway.ts'
@@ -15,9 +16,11 @@ import { helpCommands } from './help.ts'
 import { hostCommands } from './host.ts'
 import { ownCommands } from './own.ts'
 import { pairingCommands } from './pairing.ts'
+import { reauthCommands } from './reauth.ts'
 import { runbookCommands } from './runbooks.ts'
 import { sandboxCommands } from './sandboxes.ts'
 import { sessionCommands } from './sessions.ts'
+import { tokenCommands } from './tokens.ts'
 
 export interface CommandParts {
   ops: Ops
@@ -40,6 +43,9 @@ export function listCommands(parts: CommandParts): Command[] {
     ...oneDeviceCommands(parts.ops, parts.clock),
     ...pairingCommands(parts.ops, parts.clock),
     ...approvalCommands(parts.ops, parts.clock),
+    ...tokenCommands(parts.ops, parts.clock),
+    ...credentialCommands(parts.ops, parts.clock),
+    ...reauthCommands(parts.ops, parts.clock),
     ...alertCommands(parts.ops, parts.clock),
     ...ownCommands(parts.ops, parts.jobs, parts.clock),
   )

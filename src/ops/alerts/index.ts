@@ -18,6 +18,8 @@ export type { AlertFacts, AlertsCard, StoredMemory } from './teller.ts'
 
 export interface AlertsOptions extends TellerOptions {
   store: Store
+  /** The hour of the day, in the zone, at which `daily` alerts are called to mind. */
+  reminderHour?: number
 }
 
 /** The figures on a card are renewed this often, and kept for the trend. */
@@ -30,7 +32,8 @@ export type Alerts = ReturnType<typeof createAlerts>
 
 export function createAlerts(options: AlertsOptions) {
   const { store, log } = options
-  const policy: Policy = defaultPolicy(options.cycleMs)
+  const { reminderHour: hour = 9, timeZone } = options
+  const policy: Policy = { ...defaultPolicy(options.cycleMs), daily: { hour, timeZone } }
   const { factsOf, refresh, tell } = createTeller(options)
   let known = new Map<string, Known>(log.list().map(({ key, ...row }) => [key, row]))
   let sampledAt = 0

@@ -1,11 +1,12 @@
 // The alert machine: one pure function from what was remembered and what was seen to what is remembered and told.
 
 import type { Observation, Verdict } from '../checks/index.ts'
+import { type Daily, isDueToday } from './daily.ts'
 
 export type Severity = 'warning' | 'critical'
 
-/** Why something is told: it fired, got worse, still fires after a mute or after a while, or is over. */
-export type Tell = 'fired' | 'worse' | 'unmuted' | 'reminder' | 'resolved'
+/** Why something is told: it fired, got worse, is in another stage, still fires after a mute or after a while, or is over. */
+export type Tell = 'fired' | 'worse' | 'stage' | 'unmuted' | 'reminder' | 'resolved'
 
 export interface Firing {
   severity: Severity
@@ -21,7 +22,11 @@ export interface Firing {
   worseForMs?: number
   peak?: number
   ack?: { by: string; at: number }
+  /** When it was last told. */
   remindedAt: number
+  /** The stage that was told last, and when each was. */
+  stage?: string
+  stages?: Record<string, number>
   /** It fired because it went bad too often, not because it stayed bad. */
   flapping?: true
   /** What was gathered to explain it when it fired, in lines. */
@@ -63,6 +68,8 @@ export interface Policy {
   flaps: { times: number; withinMs: number }
   /** How long after it was told it is told again while nobody has acknowledged it; absent: never. */
   remindMs?: number
+  /** When `daily` ones are told again; absent: never. */
+  daily?: Daily
 }
 
 /** What else a look depends on: the policy, a mute that somebody set, a bad cause that is told already. */
@@ -144,23 +151,38 @@ function ignite(
     told,
     hushed: false,
     remindedAt: now,
+    ...(told && toldNow({}, seen, now)),
     ...(seen.gauge && { peak: seen.gauge.value }),
     ...(flapping && { flapping }),
   }
   return firing
 }
 
+/** Whether it is in a stage other than the one told last. One that comes and goes is not told again and again. */
+function isNewStage({ stage: told, stages }: Firing, { stage }: Observation, now: number, policy: Policy) {
+  const toldAt = stages?.[stage ?? ''] ?? Number.NEGATIVE_INFINITY
+  return stage !== undefined && stage !== told && now - toldAt >= policy.dampMs
+}
+
+/** Notes that it was told as it now stands. */
+function toldNow({ stages }: Pick<Firing, 'stages'>, { stage }: Observation, now: number): Partial<Firing> {
+  const told = { told: true, hushed: false, remindedAt: now }
+  return stage === undefined ? told : { ...told, stage, stages: { ...stages, [stage]: now } }
+}
+
 /** What there is to say of an alert that goes on firing. While it looks good, that waits: it may be about to end. */
 function tellOf(
   firing: Firing,
-  zone: Zone,
+  seen: Observation,
   now: number,
   { policy, muted, inhibited }: Circumstances,
 ): Tell | undefined {
-  if (muted || inhibited || zone === 'good') return undefined
+  if (muted || inhibited || zoneOf(seen) === 'good') return undefined
   if (!firing.told) return 'fired'
+  if (isNewStage(firing, seen, now, policy)) return 'stage'
   if (firing.severity === 'warning' && (firing.worseForMs ?? 0) >= policy.badMs) return 'worse'
   if (firing.hushed) return 'unmuted'
+  if (seen.daily && policy.daily && isDueToday(firing.remindedAt, now, policy.daily)) return 'reminder'
   if (policy.remindMs && !firing.ack && now - firing.remindedAt >= policy.remindMs) return 'reminder'
   return undefined
 }
@@ -176,17 +198,17 @@ function keepFiring(firing: Firing, seen: Observation, now: number, passed: numb
     ...(critical && { worseForMs: longer }),
     ...(seen.gauge && { peak: Math.max(firing.peak ?? seen.gauge.value, seen.gauge.value) }),
   }
-  const tell = tellOf(held, zoneOf(seen), now, around)
-  if (tell) Object.assign(held, { told: true, hushed: false, remindedAt: now })
+  const tell = tellOf(held, seen, now, around)
+  if (tell) Object.assign(held, toldNow(firing, seen, now))
   if (tell && critical) held.severity = 'critical'
   return { firing: held, tell }
 }
 
-/** Whether an alert that fires has been good for long enough; the more often it fired lately, the longer that is. */
-function isOver(next: AlertMemory, now: number, { goodMs, dampMs }: Policy): boolean {
+/** Whether an alert that fires has been good for long enough (the more often it fired lately, the longer that is), or for certain. */
+function isOver(next: AlertMemory, proof: boolean, now: number, { goodMs, dampMs }: Policy): boolean {
   const again = Math.max(0, recent(next.fires, now, dampMs).length - 1)
   const damping = Math.min(8, 2 ** again)
-  return next.verdict === 'absent' || (next.zone === 'good' && next.goodForMs >= goodMs * damping)
+  return next.verdict === 'absent' || (next.zone === 'good' && (proof || next.goodForMs >= goodMs * damping))
 }
 
 /**
@@ -210,7 +232,7 @@ export function step(
   const passed = Math.max(0, Math.min(now - before.lookedAt, policy.creditMs))
   const next = count(before, seen, zone, now, passed, policy)
 
-  if (before.firing && isOver(next, now, policy)) {
+  if (before.firing && isOver(next, seen.proof === true, now, policy)) {
     const { firing, ...memory } = { ...next, firing: before.firing }
     const { since, severity, peak, told } = firing
     memory.resolved = { since, at: now, severity, ...(peak !== undefined && { peak }) }

@@ -37,8 +37,15 @@ export interface Observation {
   mend?: string
   /** Commands that may mend it, as buttons: a label and a command line without its slash. */
   actions?: { label: string; run: string }[]
-  /** Certain at first sight (an OOM kill, an exit nobody asked for): fires without waiting out its time. */
+  /**
+   * Certain at first sight: something bad (an OOM kill, an exit nobody asked for) fires without waiting out its time,
+   * and something good (a token that was renewed) ends its alert at once.
+   */
   proof?: true
+  /** How far it has come: `2 d left`, `ended`. While the alert fires, a change of it is told; the same one is told once. */
+  stage?: string
+  /** Called to mind once a day while it fires, also when somebody has acknowledged it. */
+  daily?: true
   /** The key whose own alert explains this one: while that fires, this one stays silent. */
   because?: string
 }

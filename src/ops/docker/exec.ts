@@ -1,6 +1,6 @@
 // Programs run inside a container: once with their output, or kept open with their stdin and stdout as a stream.
 
-import { Duplex, PassThrough } from 'node:stream'
+import { Duplex, PassThrough, type Readable, type Writable } from 'node:stream'
 import type Dockerode from 'dockerode'
 import { demux, type ExecResult } from './facts.ts'
 
@@ -18,6 +18,22 @@ export interface Session {
   stream: Duplex
   /** Resolves when it ended, with what it said last on stderr. */
   ended: Promise<{ stderr: string }>
+}
+
+/** A program that was started inside and goes on whatever becomes of us. It can be found again by its exec's id. */
+export interface Attached {
+  /** The exec's id. */
+  exec: string
+  stdin: Writable
+  stdout: Readable
+  stderr: Readable
+}
+
+/** How a program stands that was started inside. */
+export interface Execution {
+  running: boolean
+  /** Once it has ended. */
+  exitCode?: number
 }
 
 /** So much of what a program says on stderr is kept. Characters. */
@@ -93,4 +109,27 @@ export async function openIn(
   stream.on('error', () => socket.destroy())
   stream.on('close', () => socket.destroy())
   return { stream, ended }
+}
+
+/** Starts a program and stays with its output for as long as we live; it does not end with us. */
+export async function attachIn(
+  container: Dockerode.Container,
+  argv: readonly string[],
+  { user, stdin }: Pick<Shape, 'user' | 'stdin'>,
+  signal: AbortSignal,
+): Promise<Attached> {
+  const { exec, stream: socket } = await begin(container, { argv, user, stdin, signal })
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()]
+  container.modem.demuxStream(socket, stdout, stderr)
+  // A connection that is lost is the end of what we hear, not of the program.
+  socket.on('error', () => socket.destroy())
+  socket.on('close', () => {
+    stdout.end()
+    stderr.end()
+  })
+  socket.on('end', () => {
+    stdout.end()
+    stderr.end()
+  })
+  return { exec: exec.id, stdin: socket, stdout, stderr }
 }

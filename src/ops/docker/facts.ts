@@ -218,3 +218,9 @@ export function memoryOf({ usage = 0, stats }: Dockerode.ContainerStats['memory_
   const cache = stats as { total_inactive_file?: number; inactive_file?: number } | undefined
   return Math.max(0, usage - (cache?.total_inactive_file ?? cache?.inactive_file ?? 0))
 }
+
+/** The engine's word on a program that was started inside. */
+export const executionOf = ({ Running, ExitCode }: Dockerode.ExecInspectInfo) => ({
+  running: Running,
+  ...(!Running && typeof ExitCode === 'number' && { exitCode: ExitCode }),
+})

@@ -4,7 +4,15 @@ import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type Dockerode from 'dockerode'
 import { EngineError, engineError, NOT_THERE } from './errors.ts'
-import { type ExecOptions, openIn, runIn, type Session } from './exec.ts'
+import {
+  type Attached,
+  attachIn,
+  type ExecOptions,
+  type Execution,
+  openIn,
+  runIn,
+  type Session,
+} from './exec.ts'
 import {
   briefOf,
   type Container,
@@ -15,6 +23,7 @@ import {
   demux,
   type Engine,
   type ExecResult,
+  executionOf,
   memoryOf,
   useOf,
 } from './facts.ts'
@@ -22,7 +31,7 @@ import { EVENTS, followEvents } from './follow.ts'
 import { loadDockerode } from './load.ts'
 
 export { EngineError } from './errors.ts'
-export type { ExecOptions, Session } from './exec.ts'
+export type { Attached, ExecOptions, Execution, Session } from './exec.ts'
 export type {
   ComposeLabels,
   Container,
@@ -53,6 +62,10 @@ export interface Docker {
   exec(id: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult>
   /** Starts a program inside and keeps it open. @throws EngineError */
   open(id: string, argv: readonly string[], options: { user?: string }): Promise<Session>
+  /** Starts a program inside that goes on without us. @throws EngineError */
+  attach(id: string, argv: readonly string[], options: { user?: string; stdin?: boolean }): Promise<Attached>
+  /** How a program stands that was attached. @returns undefined when it is gone, with its container or after a while. @throws EngineError */
+  execution(exec: string): Promise<Execution | undefined>
   start(id: string): Promise<void>
   unpause(id: string): Promise<void>
   /** @param graceSeconds how long it may take to end by itself. */
@@ -133,7 +146,9 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
     }
   }
 
-  const isGone = (error: unknown) => (error as { statusCode?: number }).statusCode === 404
+  const unlessGone = (error: unknown): undefined => {
+    if ((error as { statusCode?: number }).statusCode !== 404) throw error
+  }
   /** What is asked for is so already: nothing is wrong with that. */
   const unlessSo = (error: unknown) => {
     if ((error as { statusCode?: number }).statusCode !== 304) throw error
@@ -153,12 +168,8 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
       ),
     inspect: (id) =>
       ask(async (engine, abortSignal) => {
-        try {
-          return containerOf(await engine.getContainer(id).inspect({ abortSignal }))
-        } catch (error) {
-          if (isGone(error)) return undefined
-          throw error
-        }
+        const found = await engine.getContainer(id).inspect({ abortSignal }).catch(unlessGone)
+        return found && containerOf(found)
       }),
     heaviest: (count) =>
       ask(async (engine, abortSignal) => {
@@ -190,6 +201,13 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
       ask((engine, signal) => runIn(engine.getContainer(id), argv, how, signal), timeoutMs),
     open: (id, argv, { user }) =>
       ask((engine, signal) => openIn(engine.getContainer(id), argv, user, signal)),
+    attach: (id, argv, { user, stdin = false }) =>
+      ask((engine, signal) => attachIn(engine.getContainer(id), argv, { user, stdin }, signal)),
+    execution: (exec) =>
+      ask(async (engine, abortSignal) => {
+        const found = await engine.getExec(exec).inspect({ abortSignal }).catch(unlessGone)
+        return found && executionOf(found)
+      }),
     start: (id) =>
       ask(
         async (engine, abortSignal) =>
@@ -212,13 +230,7 @@ export function createDocker({ dockerHost }: { dockerHost?: string }): Docker {
       ),
     hasImage: (reference) =>
       ask(async (engine) => {
-        try {
-          await engine.getImage(reference).inspect()
-          return true
-        } catch (error) {
-          if (isGone(error)) return false
-          throw error
-        }
+        return (await engine.getImage(reference).inspect().catch(unlessGone)) !== undefined
       }),
     tag: (imageId, reference) =>
       ask(async (engine, abortSignal) => {

@@ -14,6 +14,10 @@ export interface ReportedCredential {
   expiresAt?: number
   /** It has ended, by the gateway's word: newer ones then leave out when (captured). */
   expired?: true
+  /** Whose store it was read from; only their CLI says it. */
+  agent?: string
+  /** The gateway leaves it out, for a while (after 401 or 429) or for good; only their CLI says it. `until` is UTC milliseconds. */
+  unusable?: { kind: 'cooldown' | 'disabled'; reason?: string; until?: number }
 }
 
 const MODELS_MS = 30_000
@@ -37,9 +41,20 @@ const byLink = z.looseObject({
   ),
 })
 
-/** `models status --json` of all of them (captured from 2026.2.22). */
+/** `models status --json` of all of them (captured from 2026.2.22 and 2026.9.6). */
 const byCli = z.looseObject({
+  agentDir: z.string().optional(),
   auth: z.looseObject({
+    unusableProfiles: z
+      .array(
+        z.looseObject({
+          profileId: z.string(),
+          kind: z.enum(['cooldown', 'disabled']),
+          reason: z.string().optional(),
+          until: z.number().optional(),
+        }),
+      )
+      .default([]),
     oauth: z.looseObject({
       profiles: z
         .array(
@@ -72,31 +87,62 @@ const credential = (
   ...(status === 'expired' && { expired: true }),
 })
 
+/** `~/.openclaw/agents/main/agent` → `main`. */
+const agentOf = (directory: string | undefined) => /([^/]+)\/agent\/*$/.exec(directory ?? '')?.[1]
+
+function credentialsByCli(report: unknown): ReportedCredential[] {
+  const { agentDir, auth } = byCli.parse(report)
+  const agent = agentOf(agentDir)
+  return auth.oauth.profiles.map((profile) => {
+    const found = auth.unusableProfiles.find(({ profileId }) => profileId === profile.profileId)
+    return {
+      ...credential(profile.provider, profile, profile.expiresAt),
+      ...(agent !== undefined && { agent }),
+      ...(found && {
+        unusable: {
+          kind: found.kind,
+          ...(found.reason !== undefined && { reason: found.reason }),
+          ...(found.until !== undefined && { until: found.until }),
+        },
+      }),
+    }
+  })
+}
+
 /** Reads either report. @throws ZodError when it is neither. */
 export function credentialsIn(report: unknown): ReportedCredential[] {
   const linked = byLink.safeParse(report)
-  if (linked.success)
-    return linked.data.providers.flatMap(({ provider, profiles }) =>
-      profiles.map((profile) => credential(provider, profile, profile.expiry?.at)),
-    )
-  return byCli
-    .parse(report)
-    .auth.oauth.profiles.map((profile) => credential(profile.provider, profile, profile.expiresAt))
+  if (!linked.success) return credentialsByCli(report)
+  return linked.data.providers.flatMap(({ provider, profiles }) =>
+    profiles.map((profile) => credential(provider, profile, profile.expiry?.at)),
+  )
+}
+
+interface Asked extends Pick<Gateway, 'call'> {
+  cli: () => Promise<Cli | undefined>
+  /** Also who is in cooldown: that is in the CLI's report alone, which takes newer gateways 5 to 7 s. */
+  thorough?: boolean
 }
 
 /**
  * What the gateway reports. Older ones know it by their CLI alone.
  * @throws OpsError when neither says it.
  */
-export async function readCredentials({
-  call,
-  cli,
-}: Pick<Gateway, 'call'> & { cli: () => Promise<Cli | undefined> }): Promise<ReportedCredential[]> {
+export async function readCredentials({ call, cli, thorough }: Asked): Promise<ReportedCredential[]> {
+  const ask = (program: Cli) => program.json(['models', 'status', '--json'], { timeoutMs: MODELS_MS })
+  if (thorough) {
+    const program = await cli()
+    if (program) return credentialsIn(await ask(program))
+  }
   try {
     return credentialsIn(await call('models.authStatus'))
   } catch (error) {
     const program = error instanceof GatewayError ? await cli() : undefined
     if (!program) throw error
-    return credentialsIn(await program.json(['models', 'status', '--json'], { timeoutMs: MODELS_MS }))
+    return credentialsIn(await ask(program))
   }
 }
+
+/** How the gateways of both versions write in their log that a model refused their credential (captured; F1-25). */
+export const isRefusal = (line: string): boolean =>
+  /rawError=401\b|HTTP 401\b|authentication_error|OAuth token has expired/.test(line)

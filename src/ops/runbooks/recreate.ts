@@ -1,10 +1,16 @@
 // Recreate: a compose service made anew so that it loads its `.env`, with a snapshot before and a proof after.
 
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { messageOf, OpsError } from '../../errors.ts'
 import type { ServicePlan } from '../compose.ts'
-import { containerOf, type Expected, findGateway, projectOf, rememberedGateway } from '../deployment.ts'
+import {
+  containerOf,
+  type Expected,
+  envPathOf,
+  findGateway,
+  projectOf,
+  rememberedGateway,
+} from '../deployment.ts'
 import { type ComposeLabels, type Container, sha256 } from '../docker/index.ts'
 import { lintEnvironmentFile } from '../envfile.ts'
 import { bytes } from '../words.ts'
@@ -21,9 +27,6 @@ import {
 /** docker/compose#12069, mended in 2.29.3: with depends_on, `--no-deps` leaves another hash behind. */
 const RECREATES_TWICE = /^v?2\.(\d|1\d|2[0-8]|29\.[0-2])(\D|$)/
 const ROOM = { diskBytes: 500e6, memoryBytes: 200e6 }
-
-const envPathOf = ({ workingDir, environmentFiles }: ComposeLabels) =>
-  environmentFiles[0] ?? join(workingDir, '.env')
 
 export function createRecreate(
   parts: ServiceParts,

@@ -1,0 +1,65 @@
+// Syncs by itself: when the CLI has a new token everybody gets it, and what failed is tried again.
+
+import { messageOf } from '../../errors.ts'
+import { errorFields, type Log } from '../../log.ts'
+import type { ClaudeFile } from '../claude/index.ts'
+import type { Deeds } from '../deeds.ts'
+import type { Sync } from '../runbooks/sync.ts'
+
+export interface Syncer {
+  /** Takes note of the file as it was just read, and begins a sync where one is needed. Never throws. */
+  consider(file: ClaudeFile): void
+  /** Why the last one did not work; undefined when it did. */
+  trouble(): string | undefined
+}
+
+export interface SyncerOptions {
+  sync: Pick<Sync, 'isDue' | 'quietly'>
+  perform: Deeds['perform']
+  now: () => number
+  log: Log
+  /** Called when one came to its end. */
+  onEnd: () => void
+}
+
+/** Whoever else writes to the copies is noticed so soon; a new token at once. */
+const LOOK_MS = 10 * 60_000
+const AGAIN_MS = 60_000
+const ME = { name: 'opsbot' }
+
+export function createSyncer({ sync, perform, now, log, onEnd }: SyncerOptions): Syncer {
+  let last: { hash: string; at: number; why?: string } | undefined
+  let running = false
+  let newest: ClaudeFile | undefined
+
+  /** @returns why it did not work. */
+  async function run(): Promise<string | undefined> {
+    try {
+      if (!(await sync.isDue())) return undefined
+      const deed = { name: 'sync', detail: 'a new token', danger: 'safe' as const, resource: 'credentials' }
+      await perform({ ...deed, run: (signal) => sync.quietly(signal) }, ME).done
+      onEnd()
+      return undefined
+    } catch (error) {
+      log.warn('a sync did not work', errorFields(error))
+      return messageOf(error)
+    }
+  }
+
+  function consider(file: ClaudeFile): void {
+    newest = file
+    const { state, hash } = file
+    if (state !== 'ok' || hash === undefined || running) return
+    const rest = last?.why === undefined ? LOOK_MS : AGAIN_MS
+    if (last && last.hash === hash && now() - last.at < rest) return
+    running = true
+    void run().then((why) => {
+      running = false
+      last = { hash, at: now(), ...(why !== undefined && { why }) }
+      // Another one came while this one was copied.
+      if (newest && newest.hash !== hash) consider(newest)
+    })
+  }
+
+  return { consider, trouble: () => last?.why }
+}
