@@ -17,10 +17,18 @@ const DANGER = {
   destructive: 'After you typed the name that its plan shows.',
 }
 
+/** What is done with what a command shows: the commands of two words that begin with it. */
+const moreOf = ({ name }: Command, commands: readonly Command[], role: Role) =>
+  commands.filter((each) => each.name.startsWith(`${name} `) && mayCall(role, each))
+
+/** A line for each command of one word; those of two words stand behind the one that they belong to. */
 export function helpPage(commands: readonly Command[], role: Role): Page {
-  const lines: Text[] = commands
-    .filter((each) => mayCall(role, each))
-    .map((each) => [{ code: usage(each) }, ` ${each.about}`])
+  const lines = commands
+    .filter((each) => mayCall(role, each) && !each.name.includes(' '))
+    .map((each): Text => {
+      const more = moreOf(each, commands, role).map(({ name }) => name.split(' ')[1])
+      return [{ code: usage(each) }, ` ${each.about}`, more.length > 0 ? ` Also: ${more.join(', ')}.` : '']
+    })
   return { mark: 'info', title: 'What I can do for you', details: lines }
 }
 
@@ -30,7 +38,7 @@ const describe = (field: unknown): string => {
   return description ?? unwrap?.call(field).description ?? ''
 }
 
-export function helpOf(command: Command): Page {
+export function helpOf(command: Command, commands: readonly Command[], role: Role): Page {
   const args = Object.entries(command.args.shape).map(
     ([name, field]): Text => [{ code: name }, ` ${describe(field)}`],
   )
@@ -42,6 +50,7 @@ export function helpOf(command: Command): Page {
       ...args,
       `For: ${command.role}. ${command.danger ? `Changes something. ${DANGER[command.danger]}` : 'Only reads.'}`,
     ],
+    details: moreOf(command, commands, role).map((each): Text => [{ code: usage(each) }, ` ${each.about}`]),
   }
 }
 

@@ -93,20 +93,29 @@ describe.concurrent('slips', () => {
 })
 
 describe.concurrent('help and menus', () => {
-  it('/help has the usage line of every command of the role, and of no other', async ({
+  it('/help has a line for every command of the role, and for no other; those of two words behind their first', async ({
     onTestFinished: after,
   }) => {
     const rig = await createRig({ after })
     for (const role of ROLES) {
       await rig.ask(PEOPLE[role], '/help')
-      const expected = commandsOf(rig).filter((each) => mayCall(role, each))
+      const mine = commandsOf(rig).filter((each) => mayCall(role, each))
+      const expected = mine.filter(({ name }) => !name.includes(' '))
       // It may be more than one message holds.
       const lines = await rig.telegram.waitFor((fake) => {
         const shown = fake.messages(PEOPLE[role]).flatMap(({ text }) => text.split('\n'))
         const found = shown.filter((line) => line.startsWith('/'))
         return found.length >= expected.length ? found : undefined
       })
-      expect(lines).toEqual(expected.map((each) => `${usage(each)} ${each.about}`))
+      const also = (first: string) =>
+        mine.flatMap(({ name }) => (name.startsWith(`${first} `) ? [name.slice(first.length + 1)] : []))
+      expect(lines).toEqual(
+        expected.map((each) => {
+          const more = also(each.name)
+          return `${usage(each)} ${each.about}${more.length > 0 ? ` Also: ${more.join(', ')}.` : ''}`
+        }),
+      )
+      expect(lines.length + expected.flatMap(({ name }) => also(name)).length).toBe(mine.length)
     }
   })
 

@@ -32,7 +32,7 @@ export function helpCommands(all: () => readonly Command[]): Command[] {
         if (!args.command) return helpPage(all(), person.role)
         const name = args.command.replace(/^\//, '').toLowerCase()
         const found = all().find((each) => each.name === name)
-        if (found) return helpOf(found)
+        if (found) return helpOf(found, all(), person.role)
         const meant = nearest(
           name,
           all().map((each) => each.name),
