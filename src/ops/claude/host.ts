@@ -201,10 +201,9 @@ export function hostPlace(options: HostPlaceOptions): ClaudePlace {
     },
     async talk(args, env, timeoutMs) {
       const { file, how } = await call(env)
-      const spoken = await talk([file, ...args], { ...how, cwd: await emptyDir() })
-      const timer = setTimeout(spoken.terminate, timeoutMs).unref()
-      void spoken.ended.then(() => clearTimeout(timer))
-      return spoken
+      // It goes on when its stdin ends (claude-cli.md §3a): so it has an end of its own, should we be killed.
+      const limit = ['timeout', '-k', '10', `${Math.ceil(timeoutMs / 1_000)}`]
+      return await talk([...limit, file, ...args], { ...how, cwd: await emptyDir() })
     },
     command(args) {
       const { home, name } = whose()
