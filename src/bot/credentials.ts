@@ -16,6 +16,8 @@ export interface TokensView {
   order: ReturnType<Access['order']>
   /** Where the same credential differs between two places, in sentences. */
   drift: readonly string[]
+  /** Those of them that make a difference now; all of them when left out. */
+  pressing?: readonly string[]
   stageOf(credential: Credential): Stage
   registered: readonly Registered[]
   /** The next refresh; UTC milliseconds. */

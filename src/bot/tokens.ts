@@ -45,7 +45,7 @@ function verdictOf(
   standings: readonly Standing[],
   clock: Clock,
 ): { mark: Mark; title: string } {
-  const { truth, order, drift } = view
+  const { truth, order, drift, pressing = drift } = view
   const winners = worstFirst(standings.filter(({ wins }) => wins))
   const [first] = winners
   const without = order.filter(({ considered }) => !considered.some(({ verdict }) => verdict === 'wins'))
@@ -58,7 +58,10 @@ function verdictOf(
   if (without.length > 0) {
     const agents = listed(without.map(({ agent }) => clip(agent, 32)))
     if (blind)
-      return { mark: 'unknown', title: `No credential was seen for ${agents}, but not everything was seen` }
+      return {
+        mark: 'unknown',
+        title: `No credential that works was seen for ${agents}, but not everything was seen`,
+      }
     // Its Claude CLI backend needs none: it runs the CLI, with the CLI's own login.
     const cli = standings.find(({ credential }) => credential.id === 'cli')
     return cli?.mark === 'ok' && !without.some(hasOwn)
@@ -68,7 +71,8 @@ function verdictOf(
         }
       : { mark: 'bad', title: `There is no credential that works for ${agents}` }
   }
-  if (drift[0] !== undefined) return { mark: first?.mark === 'bad' ? 'bad' : 'warn', title: bare(drift[0]) }
+  if (pressing[0] !== undefined)
+    return { mark: first?.mark === 'bad' ? 'bad' : 'warn', title: bare(pressing[0]) }
   const who = clip(first?.credential.where ?? '', 100)
   if (first?.mark === 'bad') return { mark: 'bad', title: `Model access is down (${who}): ${first.words}` }
   if (first?.mark === 'warn')

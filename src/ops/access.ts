@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Config } from '../config.ts'
-import type { Log } from '../log.ts'
+import { errorFields, type Log } from '../log.ts'
 import { credentialChecks } from './checks/credentials.ts'
 import { type Claude, containerPlace, createClaude, hostPlace } from './claude/index.ts'
 import type { Containers } from './containers.ts'
@@ -101,6 +101,8 @@ export function createAccess(options: AccessOptions) {
     return brief && (await docker.inspect(brief.id))
   }
   async function envPath(): Promise<string | undefined> {
+    // A gateway on this host has no project, and there may be no engine to ask for one.
+    if (config.docker.gatewayUrl !== undefined) return undefined
     const labels = (await findGateway())?.compose
     return labels && envPathOf(projectOf(labels, deployment))
   }
@@ -184,12 +186,16 @@ export function createAccess(options: AccessOptions) {
   })
   const syncer = createSyncer({ sync, perform: deeds.perform, now, log, onEnd: looked })
 
+  const onError = (error: unknown) => log.error('the login was not looked at', errorFields(error))
+  let stopped = false
   /** Something changed at the login: whoever waits for that looks at once. */
   async function touched(): Promise<void> {
     looked()
     reauth.nudge()
     if (!claude) return
     const file = await claude.file()
+    // The state may be closed by now.
+    if (stopped) return
     keeper?.saw(file)
     if (config.claude.sync) syncer.consider(file)
   }
@@ -229,8 +235,9 @@ export function createAccess(options: AccessOptions) {
       nudge = onNudge
       if (!claude || !keeper) return () => reauth.stop()
       void keeper.resume()
-      const unfollow = follow({ directory: claude.directory, onChange: () => void touched() })
+      const unfollow = follow({ directory: claude.directory, onChange: () => void touched().catch(onError) })
       return () => {
+        stopped = true
         unfollow()
         keeper.stop()
         reauth.stop()

@@ -1,4 +1,4 @@
-// `npm run bench [-- host | docker | gateway | refresh]`: our bot beside what it is to be held against, on the same fake Telegram, in four tables.
+// `npm run bench [-- host | docker | gateway | refresh | sync]`: our bot beside what it is to be held against, on the same fake Telegram, in five tables.
 //
 // How: the bots, and a fake for each, are processes of their own; whatever compares two bots is taken from both in
 // turn or at once, so that the noise of the machine hits both, and told as a median or a quantile. Times between two
@@ -15,9 +15,10 @@ import { createFleet } from './fleet.ts'
 import { bringUpEngine, measureGateway } from './gateway.ts'
 import { measureHost } from './host.ts'
 import { measureRefresh } from './refresh.ts'
+import { measureSync } from './sync.ts'
 import { markdown, type Row } from './table.ts'
 
-const TABLES = ['host', 'docker', 'gateway', 'refresh'] as const
+const TABLES = ['host', 'docker', 'gateway', 'refresh', 'sync'] as const
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -44,6 +45,8 @@ const { values: options, positionals } = parseArgs({
     requests: { type: 'string', default: '10' },
     /** Times that the replayed gateway says that it is not ready. */
     sayings: { type: 'string', default: '40' },
+    /** New tokens for each gateway. */
+    tokens: { type: 'string', default: '9' },
     /** Of the simulated month of refreshes. */
     seed: { type: 'string', default: `${Date.now() % 1_000_000}` },
     /** Where the state lies meanwhile; a directory on memory would make fsync look free. */
@@ -194,6 +197,26 @@ const refreshTable = async (): Promise<Table> => ({
   beside: 'a timer of 30 min',
 })
 
+async function syncTable(): Promise<Table> {
+  const began = performance.now()
+  say('bringing up an engine …')
+  const rig = await bringUpEngine().catch((error) => messageOf(error))
+  if (typeof rig === 'string') return withoutEngine(rig)
+  try {
+    const rows = await measureSync(rig.engine, directory, count('tokens'), say)
+    return {
+      rows,
+      beside: 'beside it',
+      notes: [
+        machineOf((performance.now() - began) / 1_000),
+        'A real bot process beside a real gateway of each version; a newer one is given a token by `models auth paste-token`, by the bot and by hand in turn.',
+      ],
+    }
+  } finally {
+    await rig.close()
+  }
+}
+
 mkdirSync(options.dir, { recursive: true })
 const directory = mkdtempSync(join(resolve(options.dir), 'bench-'))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
@@ -204,7 +227,10 @@ const wanted = TABLES.filter((name) => positionals.length === 0 || positionals.i
 const measured: Table[] = []
 for (const name of wanted)
   measured.push(
-    await { host: hostTable, docker: dockerTable, gateway: gatewayTable, refresh: refreshTable }[name](),
+    await {
+      ...{ host: hostTable, docker: dockerTable, gateway: gatewayTable },
+      ...{ refresh: refreshTable, sync: syncTable },
+    }[name](),
   )
 console.log(
   measured.map(({ rows, beside, notes }) => `${markdown(rows, beside)}\n\n${notes.join('\n')}`).join('\n\n'),

@@ -90,12 +90,15 @@ export async function createAnthropic({ address = '127.0.0.1' } = {}) {
   const refreshes = new Set<string>()
   /** Codes that were not used yet, and what has to be proven with them. */
   const codes = new Map<string, string>()
+  /** Tokens and codes, used or not. */
+  const secrets: string[] = []
   let manner: Manner = {}
 
   function give(lifeMs = manner.lifeMs ?? 8 * 3_600_000) {
     const given = { access: fakeToken(), refresh: fakeToken('ort'), expiresAt: Date.now() + lifeMs }
     access.set(given.access, given.expiresAt)
     refreshes.add(given.refresh)
+    secrets.push(given.access, given.refresh)
     return given
   }
 
@@ -212,14 +215,17 @@ export async function createAnthropic({ address = '127.0.0.1' } = {}) {
   })
   proxy.listen(0, address)
   await once(proxy, 'listening')
+  const way = proxy.address() as AddressInfo
 
   return {
-    proxyUrl: `http://${address}:${(proxy.address() as AddressInfo).port}`,
+    proxyUrl: `http://${address}:${way.port}`,
     caFile,
     /** Every request so far, without its credentials. */
     calls,
     count: (path: string, grant?: string) =>
       calls.filter((call) => call.path === path && (!grant || call.grant === grant)).length,
+    /** All that it ever gave: nobody else may write these down. */
+    secrets,
     /** A token that it knows. */
     token: (kind: 'access' | 'refresh' = 'access', lifeMs?: number) => give(lifeMs)[kind],
     /** A new login, as `.credentials.json` holds it: with so much time left for its token, and for itself. */
@@ -239,11 +245,24 @@ export async function createAnthropic({ address = '127.0.0.1' } = {}) {
     be(next: Manner): void {
       manner = next
     },
+    /** The way to it: while that is down, every connection is refused. */
+    async network(state: 'up' | 'down'): Promise<void> {
+      const isUp = proxy.listening
+      if ((state === 'up') === isUp) return
+      if (isUp) {
+        for (const socket of sockets) socket.destroy()
+        await new Promise((resolve) => proxy.close(resolve))
+      } else {
+        proxy.listen(way.port, address)
+        await once(proxy, 'listening')
+      }
+    },
     /** What a person does at the URL of `auth login`. @returns what the page shows, to be pasted. */
     approve(url: string): string {
       const asked = new URL(url).searchParams
       const code = randomBytes(16).toString('base64url')
       codes.set(code, `${asked.get('code_challenge')}`)
+      secrets.push(code)
       return `${code}#${asked.get('state')}`
     },
     async close(): Promise<void> {

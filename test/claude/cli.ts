@@ -70,9 +70,9 @@ export interface ClaudeCall {
   code?: number
 }
 
-/** A token that looks like one and opens nothing. */
+/** A token that looks like one, as long as a real one (newer gateways refuse short ones), and opens nothing. */
 export const fakeToken = (kind: 'oat' | 'ort' = 'oat') =>
-  ['sk', 'ant', `${kind}01`, randomBytes(48).toString('base64url')].join('-')
+  ['sk', 'ant', `${kind}01`, randomBytes(72).toString('base64url')].join('-')
 
 /** What lies in `.credentials.json`, with this much time left. */
 export const credentialsOf = (leftMs: number, more: Record<string, unknown> = {}, now = Date.now()) => ({

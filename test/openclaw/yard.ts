@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Run } from '../../src/ops/run.ts'
+import { type Run, run as runHere } from '../../src/ops/run.ts'
 import { boxOf, createFakeEngine, GATEWAY } from '../fixtures/docker/engine.ts'
 import { connectDevice, type DeviceOptions } from '../real/device-client.ts'
 import {
@@ -27,16 +27,25 @@ export interface YardOptions {
   /** What the gateway's container has printed; without it there is no container. */
   log?: string
   fake?: RigOptions['fake']
+  /** Sets its home up before the bot starts. @returns what stands in the bot's environment besides. */
+  prepare?: (home: string) => Record<string, string>
 }
 
 /** A CLI that knows its gateway. @returns what it prints; undefined when it fails. */
-export type Cli = (args: readonly string[], replay: Replay) => string | undefined
+export type Cli = (
+  args: readonly string[],
+  replay: Replay,
+  input: string | undefined,
+) => string | undefined | Promise<string | undefined>
 
-/** What is run on this host: a docker without sandboxes, and a CLI that is called as newer versions' is. */
+/** What is run on this host: a docker without sandboxes, a CLI that is called as newer versions' is, and programs by their path. */
 const runWith =
   (printed: Record<string, string> | Cli, replay: Replay): Run =>
-  async (file, args) => {
-    const said = typeof printed === 'function' ? printed(args, replay) : printed[args.join(' ')]
+  async (file, args, options) => {
+    if (file.startsWith('/')) return await runHere(file, args, options)
+    const ask =
+      typeof printed === 'function' ? printed : (words: readonly string[]) => printed[words.join(' ')]
+    const said = await ask(args, replay, options.input)
     const stdout = file === 'openclaw' ? (said ?? '') : ''
     const well = stdout || file === 'docker'
     return { exitCode: well ? 0 : 1, stdout, stderr: well ? '' : 'no such command' }
@@ -47,7 +56,7 @@ export type Yard = Awaited<ReturnType<typeof createYard>>
 export async function createYard(
   after: After,
   version: Version,
-  { configured = TOKEN, cli = {}, log, fake = {} }: YardOptions = {},
+  { configured = TOKEN, cli = {}, log, fake = {}, prepare }: YardOptions = {},
 ) {
   // The gateway goes by the bot's clock, which is made after it.
   const time: { rig?: Rig } = {}
@@ -66,13 +75,14 @@ export async function createYard(
     env: {
       ...{ TELEGRAM_CHAT_ID: `${OPS}`, OPENCLAW_GATEWAY_URL: replay.url, HOME: home },
       OPENCLAW_CONFIG_DIR: join(home, '.openclaw'),
+      ...prepare?.(home),
     },
   })
   time.rig = rig
   const opened = () => until(() => rig.ops.gateway.link().state === 'open')
   if (configured === TOKEN) await opened()
   return Object.assign(rig, {
-    ...{ replay, opened },
+    ...{ replay, opened, home },
     /** A browser behind a proxy that wants in, or whatever else it says it is: being refused is a result too. */
     async browse(options: Omit<DeviceOptions, 'url' | 'token'> = {}) {
       const device = await connectDevice({

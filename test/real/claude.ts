@@ -27,7 +27,17 @@ const NODE_USER = 1_000
 export interface ClaudeOptions {
   version: Version
   api: Anthropic
-  where: 'host' | { engine: Engine; name?: string; env?: Record<string, string> }
+  where:
+    | 'host'
+    | {
+        engine: Engine
+        name?: string
+        env?: Record<string, string>
+        /** What of its directory is mounted; a file has to be there before. */
+        mount?: 'directory' | 'file'
+        /** What the file holds then. */
+        credentials?: unknown
+      }
 }
 export type RealClaude = Awaited<ReturnType<typeof startClaude>>
 
@@ -93,7 +103,9 @@ export async function startClaude({ version, api, where }: ClaudeOptions) {
     }
   }
 
-  const { engine, name = 'claude-proxy', env = {} } = where
+  const { engine, name = 'claude-proxy', env = {}, mount = 'directory' } = where
+  if (where.credentials !== undefined) itself.write(where.credentials)
+  const [shared, seen] = mount === 'file' ? [file, '/.credentials.json'] : [configDir, '']
   // The newer one's binary says which libraries are needed, beside Node's.
   await script(engine.env, 'image', VERSIONS.new)
   const dir = join(home, 'project')
@@ -109,7 +121,7 @@ export async function startClaude({ version, api, where }: ClaudeOptions) {
     restart: unless-stopped
     environment: ${JSON.stringify({ HOME: '/home/node', ...env })}
     volumes:
-      - ${configDir}:/home/node/.claude
+      - ${shared}:/home/node/.claude${seen}
       - ${bin}:/usr/local/bin/claude:ro
       - ${real}:${CONTAINED[version].at(-1)}:ro
       - ${api.caFile}:/opt/ca.pem:ro

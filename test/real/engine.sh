@@ -12,7 +12,7 @@ COMMAND=${1:-} SUITE=${2:-trixie} NAME=${3:-}
 BASE=${OPSBOT_RIG:-${TMPDIR:-/tmp}/opsbot-rig}
 PKG=$BASE/docker-$SUITE-1 # count up when what is in it changes
 RUN=$BASE/$SUITE${NAME:+-$NAME}
-case $SUITE/$NAME in trixie/) SUBNET=10.241 ;; forky/) SUBNET=10.242 ;; */bench) SUBNET=10.244 ;; */pairing) SUBNET=10.245 ;; */claude) SUBNET=10.246 ;; *) SUBNET=10.243 ;; esac
+case $SUITE/$NAME in trixie/) SUBNET=10.241 ;; forky/) SUBNET=10.242 ;; */bench) SUBNET=10.244 ;; */pairing) SUBNET=10.245 ;; */claude) SUBNET=10.246 ;; */sync) SUBNET=10.247 ;; *) SUBNET=10.243 ;; esac
 BRIDGE=opsbot${SUBNET#10.}
 CGROUP=opsbot-${SUBNET#10.}
 SOCKET=$RUN/docker.sock

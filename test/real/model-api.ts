@@ -40,6 +40,7 @@ const USAGE = {
 export async function createModelApi(address = '127.0.0.1') {
   const calls: ModelCall[] = []
   const hanging = new Set<ServerResponse>()
+  const revoked = new Set<string>()
   let mood: Mood = 'ok'
   const server = createServer(
     (request, response) => void serve(request, response).catch(() => response.destroy()),
@@ -55,12 +56,14 @@ export async function createModelApi(address = '127.0.0.1') {
     )
     const said = blocks.flatMap(({ text: each }) => each ?? []).join('\n')
     const { authorization, 'x-api-key': key } = request.headers
-    calls.push({ model: body.model, said, credential: authorization ?? `x-api-key ${key}` })
+    const credential = authorization ?? `x-api-key ${key}`
+    calls.push({ model: body.model, said, credential })
     if (mood === 'hang') return void hanging.add(response)
-    if (mood !== 'ok')
-      return json(response, mood, {
+    const refusal = mood === 'ok' && revoked.has(credential.replace(/^\S+ /, '')) ? 401 : mood
+    if (refusal !== 'ok')
+      return json(response, refusal, {
         type: 'error',
-        error: { type: REFUSALS[mood], message: 'so it was told' },
+        error: { type: REFUSALS[refusal], message: 'so it was told' },
       })
     const content = answerTo(blocks, said)
     const message = {
@@ -80,6 +83,8 @@ export async function createModelApi(address = '127.0.0.1') {
     url: `http://${address}:${(server.address() as AddressInfo).port}`,
     /** Every request so far. */
     calls,
+    /** Tokens that get 401, whatever its mood. */
+    revoked,
     /** From now on; who was kept waiting is cut off. */
     be(next: Mood): void {
       mood = next

@@ -129,11 +129,11 @@ export function spawnBot({ env = {}, args = [], input, node = [], after = onTest
   return { said, ended, kill: (signal: NodeJS.Signals) => child.kill(signal) }
 }
 
-/** Everything that lies in a state directory, as one text: also what SQLite has not overwritten yet. */
+/** Every file of a state directory, as one text: also what SQLite has not overwritten yet. Snapshots are directories: they keep a `.env`. */
 export const bytesOf = (directory: string): string =>
-  readdirSync(directory)
-    .filter((name) => !name.endsWith('.sock'))
-    .map((name) => readFileSync(join(directory, name), 'latin1'))
+  readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'))
     .join('\n')
 
 /** Looks until it is true: for what only our own process knows. Telegram's side has `waitFor`. */

@@ -184,6 +184,13 @@ describe('the refreshes', () => {
     expect(refresh?.actions?.map(({ run }) => run)).toEqual(['tokens'])
   })
 
+  it('that end without a word between others take nothing from what those said', async () => {
+    const { house, look } = createHouse()
+    house.failures = [failed('network'), failed('transient', { silent: true })]
+    const refresh = (await look()).find(({ key }) => key === 'credential/cli/refresh')
+    expect(refresh).toMatchObject({ stage: 'failing', why: expect.stringContaining('It is network.') })
+  })
+
   it('that fail explain an overdue token; one that was not begun says why', async () => {
     const { house, look } = createHouse([{ ...cli, expiresAt: T0 + MINUTE }])
     house.file = { ...good, expiresAt: T0 + MINUTE }
@@ -217,7 +224,7 @@ describe('a credential', () => {
     ])
     expect(ills(await look())).toEqual([
       'cli/login bad ended ! daily',
-      'cli bad expired ! < credential/cli/login',
+      'cli bad expired < credential/cli/login',
       'profile/main/anthropic:default bad expired ! < credential/cli/login',
     ])
   })
@@ -240,6 +247,13 @@ describe('a credential', () => {
     ])
     house.at = T0 + 2 * HOUR
     expect(ills(await look())).toEqual(['drift warn', 'profile/main/anthropic:default bad stale copy'])
+  })
+
+  it('that has ended is certain once the keeper has tried, and waits a moment before that', async () => {
+    const { house, look } = createHouse([{ ...cli, expiresAt: T0 - MINUTE }])
+    expect(ills(await look())).toEqual(['cli bad expired'])
+    house.failures = [failed('network')]
+    expect(ills(await look())).toContain('cli bad expired ! < credential/cli/refresh')
   })
 
   it('that is the Claude CLI’s very token goes with it, and is explained by it', async () => {

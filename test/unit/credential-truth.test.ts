@@ -259,6 +259,26 @@ describe('what has drifted apart', () => {
       (yard) => yard.profiles({ 'anthropic:default': token(B, T0 - HOUR) }),
       ["Agent main has an older copy of the Claude CLI's token (anthropic:default): /sync renews it."],
     ],
+    [
+      'is an older copy that is not from .env, which nobody copies to',
+      (yard) => {
+        yard.profiles({
+          'anthropic:default': token(A, T0 + 6 * HOUR),
+          'anthropic:other': token(B, T0 - HOUR),
+        })
+        yard.run({ ANTHROPIC_OAUTH_TOKEN: B })
+      },
+      [/anthropic:other/, /^The container runs an older copy .* not from \.env: .* then \/recreate\.$/],
+    ],
+    [
+      'is an older copy once, where the container has it from .env',
+      (yard) => {
+        yard.profiles({ 'anthropic:other': token(B, T0 - HOUR) })
+        yard.put('compose/.env', `ANTHROPIC_OAUTH_TOKEN=${A}`)
+        yard.run({ ANTHROPIC_OAUTH_TOKEN: B })
+      },
+      ['The container runs B, .env has A: /recreate loads it.', /anthropic:other/],
+    ],
     ['is no setup-token', (yard) => yard.profiles({ 'anthropic:default': token(B) }), []],
     [
       'is no login of its own',

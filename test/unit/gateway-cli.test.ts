@@ -105,6 +105,19 @@ describe('the words of a failed call', () => {
       ),
       'Config path not found: x',
     ],
+    [
+      'are behind what it says of an old config at each call (2026.9.6)',
+      result(
+        1,
+        '',
+        [
+          '\u001b[35m[config]\u001b[39m \u001b[33mwarnings: agents.entries: Moved agents.list to keyed agents.entries.\u001b[39m',
+          'Config (/home/node/.openclaw/openclaw.json): Moved agents.list to keyed agents.entries.',
+          'Token looks too short; paste the full setup-token',
+        ].join('\n'),
+      ),
+      'Token looks too short; paste the full setup-token',
+    ],
     ['have no colours', result(1, '', '\u001b[31mConfig invalid\u001b[39m\n'), 'Config invalid'],
     ['are of stderr before stdout', result(1, 'out', 'err'), 'err'],
     ['are no JSON whose error is no object', result(1, '{"error":"no"}', 'It broke.'), 'It broke.'],

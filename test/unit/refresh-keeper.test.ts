@@ -449,6 +449,11 @@ describe('/refresh', () => {
       { state: 'blanked', why: 'The CLI gave it up.' },
       'block there is no login that could be renewed: The CLI gave it up.',
     ],
+    [
+      'a container that does not run',
+      { state: 'unreadable', why: 'claude-proxy is exited: start it.' },
+      'block the login cannot be seen: claude-proxy is exited: start it.',
+    ],
     ['no file', { state: 'missing' }, 'block there is no login that could be renewed: missing'],
   ])('with %s is impossible', async (_, change, expected) => {
     const { house, findings } = createBook(NOW)

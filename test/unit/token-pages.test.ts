@@ -206,7 +206,7 @@ describe('the verdict', () => {
         truth: truthOf([KEY, expired], { unseen: ['The container cannot be seen.'] }),
         order: [nobody],
       }),
-      '❔ No credential was seen for work, but not everything was seen',
+      '❔ No credential that works was seen for work, but not everything was seen',
       [],
     ],
     [

@@ -28,13 +28,14 @@ function checkCredentials({ args, person }: Call<{ credentials?: string | undefi
 }
 
 /** A runbook's plan as what is to be confirmed. */
-function planPage(title: string, { findings, commands, target }: RunbookPlan<unknown>): Page {
+function planPage(title: string, { findings, commands, target, idle }: RunbookPlan<unknown>): Page {
+  const blocked: Mark = idle ? 'ok' : 'bad'
   const worst: Mark = findings.some(({ level }) => level === 'block')
-    ? 'bad'
+    ? blocked
     : findings.some(({ level }) => level === 'warn')
       ? 'warn'
       : 'question'
-  const marks = { ok: MARKS.ok, warn: MARKS.warn, block: MARKS.bad }
+  const marks = { ok: MARKS.ok, warn: MARKS.warn, block: MARKS[blocked] }
   return {
     mark: worst,
     title: `${title} ${target}?`,

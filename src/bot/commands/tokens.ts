@@ -23,8 +23,8 @@ export interface TokenOps {
   register: Register
   /** How one stands by its time left, among all that were seen with it; its registered date counts too. */
   stageOf(credential: Credential, now: number, truth: Truth): Stage
-  /** Where the same credential differs between two places, in sentences. */
-  drift(truth: Truth): string[]
+  /** Where the same credential differs between two places, in sentences; with the order, those that make a difference now. */
+  drift(truth: Truth, order?: ReturnType<Access['order']>): string[]
   deeds: Pick<Deeds, 'perform'>
 }
 
@@ -49,7 +49,7 @@ const isOlder = (version: string, than: string) => version.localeCompare(than, '
 async function whyNoUsage(claude: Claude): Promise<string> {
   const [file, version] = await Promise.all([claude.file(), claude.version().catch(messageOf)])
   if (file.state !== 'ok')
-    return `Nobody is signed in to the Claude CLI ${claude.where}, and an API key has no such limits. ${file.why ?? ''}`.trim()
+    return `Nobody is signed in to the Claude CLI ${claude.where}, and an API key has no such limits. ${file.why?.replace(/^Nobody is signed in: /, '') ?? ''}`.trim()
   if (!/^\d+\.\d+\.\d+/.test(version)) return version
   return isOlder(version, USAGE_VERSION)
     ? `The Claude CLI ${claude.where} is ${version}; it tells its limits from ${USAGE_VERSION} on. Upgrade it.`
@@ -61,8 +61,10 @@ export function tokenCommands(ops: TokenOps, clock: Clock): Command[] {
 
   async function tokens({ now }: Call): Promise<Page> {
     const truth = await access.truth()
+    const order = access.order(truth)
     const view = {
-      ...{ truth, order: access.order(truth), drift: ops.drift(truth), config: access.config },
+      ...{ truth, order, config: access.config },
+      ...{ drift: ops.drift(truth), pressing: ops.drift(truth, order) },
       ...{ registered: register.list(), due: keeper?.due() },
       stageOf: (credential: Credential) => ops.stageOf(credential, now, truth),
     }

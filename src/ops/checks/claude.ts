@@ -79,7 +79,8 @@ export function refreshSeen(
   now: number,
 ): Observation {
   if (state !== 'ok') return { ...REFRESH, verdict: 'unknown', why: 'There is no token to renew.' }
-  const [first, last] = [failures[0], failures.at(-1)]
+  // A run without a word takes nothing from what another one said.
+  const [first, last] = [failures[0], failures.findLast(({ silent }) => !silent) ?? failures.at(-1)]
   if (!first || !last) {
     // Over for certain only with a fresh token: failures also go when somebody puts another file there.
     const fresh = expiresAt !== undefined && expiresAt > now

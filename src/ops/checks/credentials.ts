@@ -16,7 +16,7 @@ export interface CredentialCheckOptions {
   /** Who wins now, by agent. */
   order: (truth: Truth) => { agent: string; considered: Considered[] }[]
   /** What does not agree, in sentences. */
-  drift: (truth: Truth) => string[]
+  drift: (truth: Truth, order: ReturnType<CredentialCheckOptions['order']>) => string[]
   /** Absent with CLAUDE_MODE=off: then only what there is is watched. */
   cli?: { claude: Pick<Claude, 'where' | 'file'>; keeper: Pick<Keeper, 'saw' | 'state' | 'due'> } | undefined
   /** Setup-tokens that somebody noted: by the id of a credential, or by a name of their own. */
@@ -46,11 +46,11 @@ const DRIFT = { key: 'credential/drift', area: AREA, title: 'Credentials have dr
 const UNSEEN = { key: 'credential/unseen', area: AREA, title: 'Not every credential can be seen' }
 const GATEWAY = { key: 'credential/gateway', area: AREA, title: 'The model refuses the gateway' }
 
-/** One that the gateway does not use: told of, but never urgent. */
-const eased = ({ daily: _, ...stage }: Stage): Stage => ({
-  ...stage,
-  ...(stage.verdict === 'bad' && { verdict: 'warn' as const }),
-})
+/** One that the gateway does not use: told of, but never urgent. What a container was made with grows old with each new token. */
+function eased({ id }: Credential, { daily: _, ...stage }: Stage): Stage {
+  if (id.startsWith('container')) return { verdict: 'ok', why: 'The gateway does not go by it now.' }
+  return { ...stage, ...(stage.verdict === 'bad' && { verdict: 'warn' as const }) }
+}
 
 function buttonsFor({ id, kind, fault }: Credential, { stage }: Stage, sync: boolean) {
   const { fix, refresh, signIn, signInSandbox, sync: copy, tokens } = BUTTONS
@@ -120,10 +120,13 @@ export function credentialChecks(options: CredentialCheckOptions): Check[] {
     const token = tokenStage(each, at, { truth, registeredAt, longLived: isLongLived(each) })
     const stage = (token.verdict === 'ok' && asideStage(each, at)) || token
     const refused = each.id === 'cli' && token.verdict !== 'ok' && cli?.keeper.state().refused
-    const why = refused ? `${stage.why} It was not begun: ${refused}` : stage.why
-    const shown = { ...(wins ? stage : eased(stage)), why }
+    const told = refused ? { ...stage, why: `${stage.why} It was not begun: ${refused}` } : stage
+    const shown = wins ? told : eased(each, told)
+    // The keeper may be at it just now, as after a start: a moment later it is renewed, or there is a failure to tell of.
+    const waits =
+      each.id === 'cli' && stage.verdict !== 'ok' && !refused && cli?.keeper.state().failures.length === 0
     // A cooldown may be over at the next look.
-    const certain = stage === token && isCertain(each, stage, at)
+    const certain = stage === token && !waits && isCertain(each, stage, at)
     const login = loginStage(each, at)
     const signIn = each.id === 'sandbox' ? BUTTONS.signInSandbox : BUTTONS.signIn
     return [
@@ -157,7 +160,7 @@ export function credentialChecks(options: CredentialCheckOptions): Check[] {
   }
 
   function togetherSeen(truth: Truth): [Observation, Observation] {
-    const apart = drift(truth)
+    const apart = drift(truth, order(truth))
     const { unseen } = truth
     // With the gateway away, that is what explains it.
     const blind = standing().state === 'ready' ? 'warn' : 'unknown'

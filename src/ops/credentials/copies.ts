@@ -211,7 +211,9 @@ export function createCopies(options: CopiesOptions) {
         const had = done.map(({ where }) => where).join(', ')
         const left = had ? `It has it in ${had}.` : 'It has what it had.'
         if (result.exitCode !== 0)
-          throw new OpsError(`The gateway did not take it: ${cleaned(wordsOf(result), token)} ${left}`)
+          throw new OpsError(
+            `The gateway did not take it: ${cleaned(wordsOf(result), token).replace(/(?<![.…])$/, '.')} ${left}`,
+          )
         const untold = NOT_TOLD.test(result.output)
         const { hash, expiresAt } = source
         const last = { profile, hash, expiresAt, ...(untold && { untold }) }

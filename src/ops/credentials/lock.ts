@@ -10,6 +10,20 @@ import { writeTrouble } from './write.ts'
 const STALE_MS = 30_000
 const LOCK_MS = 5_000
 
+/** @throws when somebody else has it, or the disk is full: then nothing of it is left. */
+async function take(lock: string): Promise<void> {
+  const handle = await open(lock, 'wx', 0o600)
+  try {
+    // Without a pid: ours means nothing in the gateway's container.
+    await handle.writeFile(JSON.stringify({ createdAt: new Date().toISOString() }))
+  } catch (error) {
+    await rm(lock, { force: true })
+    throw error
+  } finally {
+    await handle.close()
+  }
+}
+
 /**
  * Holds the lock that older gateways take around every change of `auth-profiles.json`, so that neither side loses what the
  * other wrote. Wall clock on purpose: it is compared with the time of a file.
@@ -20,11 +34,7 @@ export async function withLock<T>(path: string, work: () => Promise<T>): Promise
   const until = performance.now() + LOCK_MS
   for (;;) {
     try {
-      const handle = await open(lock, 'wx', 0o600)
-      // Without a pid: ours means nothing in the gateway's container.
-      await handle
-        .writeFile(JSON.stringify({ createdAt: new Date().toISOString() }))
-        .finally(() => handle.close())
+      await take(lock)
       break
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw writeTrouble(path, error)

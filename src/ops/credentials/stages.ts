@@ -1,7 +1,7 @@
 // How near its end a credential is, in stages: what is told, and how often, hangs on a change of stage. Pure.
 
 import { ago, duration } from '../words.ts'
-import { cliOf, isStaleCopy } from './drift.ts'
+import { cliOf, isSameToken, isStaleCopy } from './drift.ts'
 import type { Credential, Truth } from './index.ts'
 
 export interface Stage {
@@ -92,8 +92,8 @@ function climb(ladder: keyof typeof LADDERS, what: string, endsAt: number, now: 
   }
 }
 
-const isTwin = ({ id, hash }: Credential, cli: Credential | undefined): cli is Credential =>
-  cli !== undefined && !cli.fault && id !== cli.id && hash !== undefined && hash === cli.hash
+const isTwin = (credential: Credential, cli: Credential | undefined): cli is Credential =>
+  cli !== undefined && !cli.fault && credential.id !== cli.id && isSameToken(cli, credential)
 
 function ingressStage({ expiresAt, issuedAt }: Credential, now: number): Stage {
   if (expiresAt === undefined) return fine('Nobody knows when it ends.')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { OpsError } from '../../errors.ts'
 import type { ClaudeFile } from '../claude/file.ts'
 import { type Container, sha256 } from '../docker/facts.ts'
-import { entriesOf } from '../envfile.ts'
+import { bareValueOf, entriesOf } from '../envfile.ts'
 import { readJson, readText } from './files.ts'
 import type { AgentStore, Credential, Fault } from './index.ts'
 import { shownName, tokenFacts } from './kinds.ts'
@@ -37,17 +37,12 @@ export const VARIABLES = ['ANTHROPIC_OAUTH_TOKEN', 'ANTHROPIC_API_KEY', 'CLAUDE_
 /** The first variable goes by the name of its place alone. */
 const idOf = (place: string, variable: string) => (variable === VARIABLES[0] ? place : `${place}/${variable}`)
 
-/** What a shell would make of it: without quotes, or without a comment behind it. */
-function bare(value: string): string {
-  return /^["']/.test(value) ? value.slice(1, -1) : value.replace(/(^|\s+)#.*$/, '')
-}
-
 /** The variables in the text of a `.env`; the last of a name counts. @param place `.env` or `state/.env`. */
 export function environmentCredentials(place: string, text: string): Credential[] {
   const entries = entriesOf(text)
   return VARIABLES.flatMap((variable): Credential[] => {
     const entry = entries.findLast(({ name }) => name === variable)
-    const value = entry && bare(entry.value).trim()
+    const value = entry && bareValueOf(entry).trim()
     const line = {
       ...{ id: idOf(place, variable), provider: 'anthropic', variable },
       where: `${place === '.env' ? '.env' : '.env of the state directory'}, ${variable}`,

@@ -25,12 +25,16 @@ export interface SyncerOptions {
 /** Whoever else writes to the copies is noticed so soon; a new token at once. */
 const LOOK_MS = 10 * 60_000
 const AGAIN_MS = 60_000
+/** A refresh may hold the credentials for a while when its token is there already: so soon it is tried again first. */
+const SOON_MS = [300, 1_000, 3_000]
 const ME = { name: 'opsbot' }
 
 export function createSyncer({ sync, perform, now, log, onEnd }: SyncerOptions): Syncer {
   let last: { hash: string; at: number; why?: string } | undefined
   let running = false
   let newest: ClaudeFile | undefined
+  /** Tries of one token that did not work. */
+  let failed: { hash: string; tries: number } | undefined
 
   /** @returns why it did not work. */
   async function run(): Promise<string | undefined> {
@@ -46,6 +50,18 @@ export function createSyncer({ sync, perform, now, log, onEnd }: SyncerOptions):
     }
   }
 
+  function trySoon(hash: string): void {
+    const tries = failed?.hash === hash ? failed.tries : 0
+    failed = { hash, tries: tries + 1 }
+    const waitMs = SOON_MS[tries]
+    if (waitMs === undefined) return
+    const again = () => {
+      if (last) last.at = Number.NEGATIVE_INFINITY
+      if (newest) consider(newest)
+    }
+    setTimeout(again, waitMs).unref()
+  }
+
   function consider(file: ClaudeFile): void {
     newest = file
     const { state, hash } = file
@@ -58,6 +74,7 @@ export function createSyncer({ sync, perform, now, log, onEnd }: SyncerOptions):
       last = { hash, at: now(), ...(why !== undefined && { why }) }
       // Another one came while this one was copied.
       if (newest && newest.hash !== hash) consider(newest)
+      else if (why !== undefined) trySoon(hash)
     })
   }
 

@@ -65,7 +65,10 @@ export function jsonIn(text: string): unknown {
 
 const ANSI = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g')
 
-/** What a failed call said, as one sentence: of JSON the error's message, else its first line that is no frame and no warning of Node's. */
+/** Drawn frames, warnings of Node's, and what newer ones say of a config in the old form at each call (2026.9.6): never the reason. */
+const NO_REASON = /^[│◇├╭╰┌└]|^\((?:node:\d|Use `node )|^\[config\] warnings:|^Config \(.*\): /
+
+/** What a failed call said, as one sentence: of JSON the error's message, else its first line that may be the reason. */
 export function wordsOf({ stdout, stderr, exitCode }: ExecResult): string {
   const said = jsonIn(stdout) as { error?: { message?: unknown } } | undefined
   if (typeof said?.error?.message === 'string') return said.error.message
@@ -73,7 +76,7 @@ export function wordsOf({ stdout, stderr, exitCode }: ExecResult): string {
     .replace(ANSI, '')
     .split('\n')
     .map((each) => each.replace(/^\[openclaw\] CLI failed: /, '').trim())
-    .find((each) => /\w/.test(each) && !/^[│◇├╭╰┌└]|^\((?:node:\d|Use `node )/.test(each))
+    .find((each) => /\w/.test(each) && !NO_REASON.test(each))
   return line?.slice(0, 300) ?? `it ended with ${exitCode} and said nothing`
 }
 

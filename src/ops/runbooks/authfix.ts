@@ -73,7 +73,10 @@ export function createAuthfix({ places, now }: AuthfixParts): Runbook<Record<str
         ...unread.map((text): Finding => ({ level: 'warn', text })),
       ]
       if (files.length === 0)
-        return none([...findings, { level: 'block', text: 'there is nothing to put right.' }])
+        return {
+          ...none([...findings, { level: 'block', text: 'there is nothing to put right.' }]),
+          ...(unread.length === 0 && { idle: true }),
+        }
       return { ...base, findings, basis: sha256(JSON.stringify(files)), context: { files } }
     } catch (error) {
       if (!(error instanceof OpsError)) throw error

@@ -18,6 +18,8 @@ export interface RunbookPlan<Context> {
   findings: Finding[]
   /** The exact argv of each program that would be run. */
   commands: string[][]
+  /** All is as it should be: that it is blocked is no trouble. */
+  idle?: true
   /** Must be the same when it is confirmed. */
   basis: string
   context: Context
@@ -89,7 +91,6 @@ export type Runbooks = ReturnType<typeof createRunbooks>
 
 export function createRunbooks({ deeds, cards, runs, now }: RunbooksOptions) {
   const live = new Map<number, Live>()
-
   /** Runs the steps in their order; on cancel takes the done ones back, last first. */
   async function walk<C>(
     { card, cardId, cancel }: Live,

@@ -44,7 +44,11 @@ export function createRefresh({
   /** What makes it impossible, or needless. */
   function obstacle(file: ClaudeFile): Finding | undefined {
     const { state, why, expiresAt = 0, refreshHash, seconds } = file
-    if (state !== 'ok') return block(`there is no login that could be renewed: ${why ?? state}`)
+    if (state === 'unreadable') return block(`the login cannot be seen: ${why ?? state}`)
+    if (state !== 'ok')
+      return block(
+        `there is no login that could be renewed: ${(why ?? state).replace(/^Nobody is signed in: /, '')}`,
+      )
     if (refreshHash === undefined)
       return block('it holds no refresh token: /reauth signs in, and that gives one')
     if (seconds || expiresAt - now() <= WINDOW_MS) return undefined

@@ -103,16 +103,17 @@ export function createSync(parts: SyncParts): Sync {
       const findings = seen.targets.map(findingOf)
       if (seen.recreate)
         findings.push({ level: 'warn', text: `the gateway is made anew at the end: ${seen.why}` })
+      const hasAll = isIdle(seen) && seen.source.expiresAt > now() && seen.targets.some(({ has }) => has)
       if (isIdle(seen)) {
         const ended = !(seen.source.expiresAt > now())
-        const nobody = !seen.targets.some(({ has }) => has)
-        const why = ended ? seen.why : nobody ? 'there is no place for it' : IDLE
+        const why = hasAll ? IDLE : ended ? seen.why : 'there is no place for it'
         findings.push({ level: 'block', text: `there is nothing to do: ${why}.` })
       }
       const { source, targets, recreate } = seen
       const due = targets.filter(isDue).map(({ id, action }) => [id, action])
       return {
         ...{ target: 'model access', findings, commands: await commandsOf(seen) },
+        ...(hasAll && { idle: true }),
         basis: sha256(JSON.stringify([source.hash, source.expiresAt, due, recreate])),
         context: contextOf(seen),
       }
