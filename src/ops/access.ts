@@ -184,7 +184,10 @@ export function createAccess(options: AccessOptions) {
       return 'made anew'
     },
   })
-  const syncer = createSyncer({ sync, perform: deeds.perform, now, log, onEnd: looked })
+  const syncer = createSyncer({
+    ...{ sync, perform: deeds.perform, now, log, onEnd: looked },
+    settled: () => gateway.standing().state === 'ready',
+  })
 
   const onError = (error: unknown) => log.error('the login was not looked at', errorFields(error))
   let stopped = false

@@ -79,6 +79,7 @@ export function createOpenclaw(options: OpenclawOptions) {
     onStanding() {
       nudge('gateway')
       nudge('boot')
+      nudge('credentials')
     },
     onEvent(event, payload) {
       if (event === 'health') nudge('channels')

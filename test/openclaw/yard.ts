@@ -96,8 +96,8 @@ export async function createYard(
     lookAgain: () => rig.ops.pairing.look(),
     /** Looks as often as it takes until nothing is held back for a time of bad or good any more. */
     async lookLong(): Promise<void> {
-      // Five, for what is looked at only in every second cycle.
-      for (let count = 0; count < 4; count += 1) {
+      // Seven, for what is looked at only in every second cycle, and once before it can be seen.
+      for (let count = 0; count < 6; count += 1) {
         await rig.look()
         rig.clock.pass(601_000)
       }

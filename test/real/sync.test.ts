@@ -21,7 +21,7 @@ import { type Gateway, type GatewayOptions, PATIENCE_MS, startGateway, VERSIONS 
 import type { ModelApi } from './model-api.ts'
 import { createChance, createRig, report, SEED, secondsSince, tells } from './rig.ts'
 import { useStage } from './stage.ts'
-import { syncsOf } from './syncs.ts'
+import { isSyncing, syncsOf } from './syncs.ts'
 
 const isRoot = process.getuid?.() === 0
 /** Command lines of gateways take seconds of a core each, and twice that on a busy machine. */
@@ -273,6 +273,7 @@ describe('a gateway that keeps its profiles in files', () => {
     const chance = createChance(SEED)
     const ends: string[] = []
     let [before, after] = [first, first]
+    await until('a quiet bot', () => !isSyncing(scene.stateDir), 60_000)
     for (let round = 0; round < KILLS; round += 1) {
       ;[before, after] = [after, login.renew(chance.pick(['feb', 'new']))]
       await sleep(chance.between(40, 400))
@@ -283,6 +284,8 @@ describe('a gateway that keeps its profiles in files', () => {
       expect(await turn()).toEqual([token])
       await scene.start()
       await arrives(after.token)
+      // A token that comes while the one before is proved waits for that: it would be the old one each time.
+      await until('a quiet bot', () => !isSyncing(scene.stateDir), 60_000)
     }
     report(`${old}: killed ${KILLS} times (SEED=${SEED}), the file was the ${ends.join(', ')} one, whole`)
     const left = readdirSync(dirname(stateFile(OWN))).filter((name) => name.includes('.opsbot-'))

@@ -18,6 +18,8 @@ export interface SyncerOptions {
   perform: Deeds['perform']
   now: () => number
   log: Log
+  /** Whether the gateway is up: only then is it known for sure that there is nothing to do. */
+  settled: () => boolean
   /** Called when one came to its end. */
   onEnd: () => void
 }
@@ -29,24 +31,24 @@ const AGAIN_MS = 60_000
 const SOON_MS = [300, 1_000, 3_000]
 const ME = { name: 'opsbot' }
 
-export function createSyncer({ sync, perform, now, log, onEnd }: SyncerOptions): Syncer {
+export function createSyncer({ sync, perform, settled, now, log, onEnd }: SyncerOptions): Syncer {
   let last: { hash: string; at: number; why?: string } | undefined
   let running = false
   let newest: ClaudeFile | undefined
   /** Tries of one token that did not work. */
   let failed: { hash: string; tries: number } | undefined
 
-  /** @returns why it did not work. */
-  async function run(): Promise<string | undefined> {
+  /** @returns why it did not work, and whether there was nothing to do. */
+  async function run(): Promise<{ why?: string; idle?: true }> {
     try {
-      if (!(await sync.isDue())) return undefined
+      if (!(await sync.isDue())) return { idle: true }
       const deed = { name: 'sync', detail: 'a new token', danger: 'safe' as const, resource: 'credentials' }
       await perform({ ...deed, run: (signal) => sync.quietly(signal) }, ME).done
       onEnd()
-      return undefined
+      return {}
     } catch (error) {
       log.warn('a sync did not work', errorFields(error))
-      return messageOf(error)
+      return { why: messageOf(error) }
     }
   }
 
@@ -69,9 +71,11 @@ export function createSyncer({ sync, perform, now, log, onEnd }: SyncerOptions):
     const rest = last?.why === undefined ? LOOK_MS : AGAIN_MS
     if (last && last.hash === hash && now() - last.at < rest) return
     running = true
-    void run().then((why) => {
+    const sure = settled()
+    void run().then(({ why, idle }) => {
       running = false
-      last = { hash, at: now(), ...(why !== undefined && { why }) }
+      // What a gateway that is not up yet leaves unknown is looked at again by the next who looks.
+      last = idle && !sure ? undefined : { hash, at: now(), ...(why !== undefined && { why }) }
       // Another one came while this one was copied.
       if (newest && newest.hash !== hash) consider(newest)
       else if (why !== undefined) trySoon(hash)
