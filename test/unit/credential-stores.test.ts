@@ -246,6 +246,15 @@ it('a container is known by the hashes of its environment, and has none that is 
 })
 
 describe('the file of a session ingress token', () => {
+  it.each([
+    ['nobody named it', false, []],
+    ['somebody named it', true, [{ id: 'ingress', fault: 'unreadable' }]],
+  ])('that is no file is a fault only where %s', async (_, expected, lines) => {
+    const yard = createCredentialYard()
+    mkdirSync(yard.at('ingress'))
+    expect(await ingressCredentials(yard.at('ingress'), expected)).toMatchObject(lines)
+  })
+
   const good = ingressToken({ iat: T0 / 1_000, exp: (T0 + 4 * HOUR) / 1_000, account_email: 'a@b.c' })
   it.each<[string, string | undefined, boolean, object[]]>([
     ['with one', `${good}\n`, false, [{ expiresAt: T0 + 4 * HOUR, issuedAt: T0, renewedBy: 'its session' }]],
