@@ -130,7 +130,7 @@ export async function createProject(engine: Engine, rig: Rig, options: ProjectOp
 
 /** Messages that nobody asked for. */
 const CARD =
-  /^\S+ (Container |Resolved: |Came and went: |Docker does not work|Check "|Disk |The (Docker|runtime) |\/|\d+ (firing|resolved)|I was stopped|(sandboxes )?(recreate|rollback) [^?]*: |The gateway (is not ready|restarted itself|does not come up)|There is no line into|Sandboxes? (\S+ (almost|was)|image |that nobody)|The Claude CLI(’s token| has no login)|The login ends|Credential(s| in)|Not every credential|An agent asks|Agent's command: |[\w-]+ was restarted)/
+  /^\S+ (Container |Resolved: |Came and went: |Docker does not work|Check "|Disk |The (Docker|runtime) |\/|\d+ (firing|resolved)|I was stopped|(sandboxes )?(recreate|rollback) [^?]*: |The gateway (is not ready|restarted itself|does not come up)|There is no line into|Sandbox(es)? (\S+ (almost|was)|image |that nobody)|The Claude CLI(’s token| has no login)|The login ends|Credential(s| in)|Not every credential|The model refuses|A new token|An agent asks|Agent's command: |[\w-]+ was restarted)/
 
 export const ANN = 11
 export const BEN = 12
