@@ -83,6 +83,17 @@ export const credentialsOf = (leftMs: number, more: Record<string, unknown> = {}
   },
 })
 
+/** What a login's file holds now; undefined when there is none. @throws SyntaxError when it is torn. */
+// biome-ignore lint/suspicious/noExplicitAny: what a test looks at is for it to know
+export function readLogin(file: string): any {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    if (error instanceof SyntaxError) throw error
+    return undefined
+  }
+}
+
 /** Installs it as DIRECTORY/bin/claude, with its config directory at DIRECTORY/.claude, so that DIRECTORY serves as HOME too. */
 export function installCli(directory: string, script: ClaudeScript = {}) {
   const configDir = join(directory, '.claude')
@@ -104,16 +115,7 @@ export function installCli(directory: string, script: ClaudeScript = {}) {
       writeFileSync(file, typeof credentials === 'string' ? credentials : JSON.stringify(credentials), {
         mode: 0o600,
       }),
-    /** What the file holds now; undefined when there is none. @throws SyntaxError when it is torn. */
-    // biome-ignore lint/suspicious/noExplicitAny: what a test looks at is for it to know
-    read(): any {
-      try {
-        return JSON.parse(readFileSync(file, 'utf8'))
-      } catch (error) {
-        if (error instanceof SyntaxError) throw error
-        return undefined
-      }
-    },
+    read: () => readLogin(file),
     /** Every run so far but `--version`, in the order of their beginnings. */
     calls(): ClaudeCall[] {
       const calls = new Map<string, ClaudeCall>()

@@ -9,11 +9,12 @@
 //   await claude.down()
 
 import { execFile } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Anthropic } from '../claude/api.ts'
+import { readLogin } from '../claude/cli.ts'
 import { CALM, VERSIONS, type Version } from '../claude/contract.ts'
 import { runProgram, startProgram } from '../claude/run.ts'
 import type { Engine } from './engine.ts'
@@ -76,15 +77,7 @@ export async function startClaude({ version, api, where }: ClaudeOptions) {
       })
       own(file)
     },
-    // biome-ignore lint/suspicious/noExplicitAny: what a test looks at is for it to know
-    read(): any {
-      try {
-        return JSON.parse(readFileSync(file, 'utf8'))
-      } catch (error) {
-        if (error instanceof SyntaxError) throw error
-        return undefined
-      }
-    },
+    read: () => readLogin(file),
   }
 
   if (where === 'host') {

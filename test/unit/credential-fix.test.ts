@@ -285,11 +285,11 @@ describe('authfix', () => {
   it('goes past what it cannot read, and says so', async () => {
     const house = createHouse()
     house.put(MAIN, '{')
-    house.put('agents/work/agent/auth-profiles.json', wrong)
+    house.put('agents/desk/agent/auth-profiles.json', wrong)
     house.put('credentials/oauth.json', JSON.stringify({ anthropic: { key: oat } }))
     expect(await house.findings()).toEqual([
-      'ok auth-profiles.json of work: anthropic:x: "key" → "access"',
-      'ok auth-profiles.json of work: anthropic:x: "expires": seconds → milliseconds',
+      'ok auth-profiles.json of desk: anthropic:x: "key" → "access"',
+      'ok auth-profiles.json of desk: anthropic:x: "expires": seconds → milliseconds',
       'ok credentials/oauth.json: anthropic: "key" → "access"',
       expect.stringMatching(/^warn auth-profiles.json of main is not what it should be/),
     ])

@@ -224,9 +224,9 @@ describe('the order', () => {
   })
 
   it('of another agent has the profiles of main behind its own', () => {
-    const credentials = [profile('a'), profile('b'), profile('a', {}, 'work'), profile('c', {}, 'other')]
-    expect(said(truthOf(credentials), 'work').map((each) => each.split(':')[0])).toEqual([
-      'wins profile/work/a',
+    const credentials = [profile('a'), profile('b'), profile('a', {}, 'desk'), profile('c', {}, 'other')]
+    expect(said(truthOf(credentials), 'desk').map((each) => each.split(':')[0])).toEqual([
+      'wins profile/desk/a',
       'loses profile/main/b',
     ])
     expect(said(truthOf(credentials), 'main')).toHaveLength(2)

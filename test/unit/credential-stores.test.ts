@@ -293,8 +293,8 @@ it.each<[string, Parameters<typeof reportedCredential>[0], Partial<Credential>]>
   ['of a new type', report({ type: 'aws-sdk' }), { kind: 'other' }],
   [
     'in cooldown',
-    report({ agent: 'work', unusable: { kind: 'cooldown', until: T0 + 1, reason: 'auth' } }),
-    { agent: 'work', unusable: { kind: 'cooldown', until: T0 + 1, reason: 'auth' } },
+    report({ agent: 'desk', unusable: { kind: 'cooldown', until: T0 + 1, reason: 'auth' } }),
+    { agent: 'desk', unusable: { kind: 'cooldown', until: T0 + 1, reason: 'auth' } },
   ],
 ])('a reported profile %s', (_, reported, facts) =>
   expect(reportedCredential(reported, T0)).toMatchObject(facts),
@@ -318,27 +318,27 @@ describe('the files of an older gateway', () => {
 
   it('are those of every agent, main first', async () => {
     const yard = createCredentialYard()
-    for (const agent of ['work', 'main', 'bare']) yard.profiles({ 'anthropic:default': profile }, {}, agent)
+    for (const agent of ['desk', 'main', 'bare']) yard.profiles({ 'anthropic:default': profile }, {}, agent)
     rmSync(yard.at('agents/bare/agent/auth-profiles.json'))
     const { ids, agents } = await read(yard)
-    expect(ids).toEqual(['profile/main/anthropic:default', 'profile/work/anthropic:default'])
+    expect(ids).toEqual(['profile/main/anthropic:default', 'profile/desk/anthropic:default'])
     expect(agents).toEqual([
       { agent: 'main', own: true },
       { agent: 'bare', own: false },
-      { agent: 'work', own: true },
+      { agent: 'desk', own: true },
     ])
   })
 
   it('that are broken are lines of their own, and hide nobody else', async () => {
     const yard = createCredentialYard()
-    yard.profiles({ 'anthropic:default': profile }, {}, 'work')
+    yard.profiles({ 'anthropic:default': profile }, {}, 'desk')
     yard.put('agents/main/agent/auth-profiles.json', '{"version":1,')
     yard.put('agents/a/agent/auth-profiles.json', '[]')
     const { credentials, unseen } = await read(yard)
     expect(credentials).toMatchObject([
       { id: 'profile/main', fault: 'unparsable', where: 'auth-profiles.json of agent main' },
       { id: 'profile/a', fault: 'unparsable', why: 'There are no profiles in it.' },
-      { id: 'profile/work/anthropic:default', hash },
+      { id: 'profile/desk/anthropic:default', hash },
     ])
     expect(unseen).toEqual([])
   })

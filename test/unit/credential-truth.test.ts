@@ -320,11 +320,11 @@ describe('what has drifted apart', () => {
 it('the order of an agent is that of its own store', async () => {
   const yard = createCredentialYard()
   yard.profiles({ 'anthropic:default': token(A) })
-  yard.profiles({ 'anthropic:work': token(B) }, {}, 'work')
+  yard.profiles({ 'anthropic:work': token(B) }, {}, 'desk')
   const truth: Truth = await yard.truth()
-  expect(orders(truth, T0).map(({ agent }) => agent)).toEqual(['main', 'work'])
-  expect(considered(truth, 'work', T0).map(({ id }) => id)).toEqual([
-    'profile/work/anthropic:work',
+  expect(orders(truth, T0).map(({ agent }) => agent)).toEqual(['main', 'desk'])
+  expect(considered(truth, 'desk', T0).map(({ id }) => id)).toEqual([
+    'profile/desk/anthropic:work',
     'profile/main/anthropic:default',
   ])
 })

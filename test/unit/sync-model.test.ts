@@ -53,8 +53,8 @@ type Event =
 const hour = fc.integer({ min: 0, max: 30 })
 const account = fc.constantFrom('a', 'b')
 const end = fc.constantFrom<Written>('none', 'ms', 'seconds', 'text')
-const agent = fc.constantFrom('main', 'work')
-const file = fc.constantFrom('main', 'work', 'oauth', 'env')
+const agent = fc.constantFrom('main', 'desk')
+const file = fc.constantFrom('main', 'desk', 'oauth', 'env')
 const own = fc.constantFrom('anthropic:opsbot', 'anthropic:opsbot-2')
 const event = fc.oneof(
   { weight: 8, arbitrary: fc.constant<Event>({ do: 'sync' }) },
@@ -96,10 +96,10 @@ function createWorld(root: string) {
   rmSync(root, { recursive: true, force: true })
   mkdirSync(join(root, 'credentials'), { recursive: true })
   mkdirSync(join(root, 'state'))
-  for (const each of ['main', 'work']) mkdirSync(join(root, 'agents', each, 'agent'), { recursive: true })
+  for (const each of ['main', 'desk']) mkdirSync(join(root, 'agents', each, 'agent'), { recursive: true })
   const paths = {
     main: join(root, 'agents/main/agent/auth-profiles.json'),
-    work: join(root, 'agents/work/agent/auth-profiles.json'),
+    desk: join(root, 'agents/desk/agent/auth-profiles.json'),
     oauth: join(root, 'credentials/oauth.json'),
     env: join(root, 'project.env'),
   }
@@ -132,7 +132,7 @@ function createWorld(root: string) {
   /** Every token in every place, by where it stands. */
   function all(): Map<string, string> {
     const found = new Map<string, string>()
-    for (const place of ['main', 'work'] as const)
+    for (const place of ['main', 'desk'] as const)
       for (const [id, each] of Object.entries<Record<string, string>>(json(paths[place]).profiles ?? {}))
         found.set(`${place} ${id}`, each.token || each.access || each.key || '')
     const { access, key } = json(paths.oauth).anthropic ?? {}
@@ -143,7 +143,7 @@ function createWorld(root: string) {
     return found
   }
   const put = (path: string, value: object) => writeFileSync(path, JSON.stringify(value, undefined, 2))
-  function profile(place: 'main' | 'work', id: string, entry: object) {
+  function profile(place: 'main' | 'desk', id: string, entry: object) {
     const store = json(paths[place])
     put(paths[place], { version: 1, ...store, profiles: { ...store.profiles, [id]: entry } })
   }
@@ -201,7 +201,7 @@ function createWorld(root: string) {
     envPath: async () => paths.env,
     version: async () => '2026.2.22',
     report,
-    agents: async () => ['main', 'work'],
+    agents: async () => ['main', 'desk'],
     cli: async () => (world.runs ? cli : undefined),
     environment: async () => ({ wins: false }),
     memory: {

@@ -55,7 +55,7 @@ function ownerOf(path: string): number {
 }
 
 /** State and start of a process; undefined when there is none. The name in it may hold anything, brackets too. */
-export async function procOf(pid: number): Promise<{ state: string; ticks: string } | undefined> {
+async function procOf(pid: number): Promise<{ state: string; ticks: string } | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ')
   return fields && { state: fields[0] ?? '', ticks: fields[19] ?? '' }

@@ -55,7 +55,7 @@ export const profilesPath = (root: string, agent: string) =>
 export const oauthPath = (root: string) => join(root, 'credentials', 'oauth.json')
 
 /** A gateway that has moved to SQLite is broken by any such file (openclaw.md §4). @throws OpsError when it cannot be told. */
-export async function storeIn(root: string): Promise<Store> {
+async function storeIn(root: string): Promise<Store> {
   if (!(await isThere(root))) return 'unknown'
   if (await isThere(join(root, 'state', 'openclaw.sqlite'))) return 'sqlite'
   for (const agent of await agentsIn(root))

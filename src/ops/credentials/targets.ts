@@ -28,7 +28,7 @@ export interface Token {
   expiresAt: number
 }
 
-export const VARIABLE = 'ANTHROPIC_OAUTH_TOKEN'
+const VARIABLE = 'ANTHROPIC_OAUTH_TOKEN'
 const PROVIDER = 'anthropic'
 /** What the CLI's tokens begin with, and setup-tokens. */
 const OAUTH = 'sk-ant-oat'
